@@ -1,0 +1,1 @@
+//! Artillery scripts to plan and program: the language, its plugins and its exit codes.

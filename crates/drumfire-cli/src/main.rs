@@ -1,0 +1,2 @@
+//! The binary `drumfire`.
+fn main() {}

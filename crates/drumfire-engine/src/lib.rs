@@ -1,0 +1,1 @@
+//! Plan and clock in, virtual users run, samples out: one shard per core.

@@ -1,0 +1,1 @@
+//! Samples to histograms to merge to summary to verdict, without clock or input and output.

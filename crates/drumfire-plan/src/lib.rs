@@ -1,0 +1,1 @@
+//! Validated load profiles, arrivals and shares as pure functions of time.

@@ -1,0 +1,1 @@
+//! Summary to terminal, JSON, CSV, JUnit and one self-contained HTML file.
