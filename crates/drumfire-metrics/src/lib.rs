@@ -1,1 +1,19 @@
-//! Samples to histograms to merge to summary to verdict, without clock or input and output.
+//! Samples to histograms to merge to summary to verdict, without clock or
+//! input and output. Every number a report shows comes from here, and every
+//! percentile comes from [`Histogram`].
+
+mod histogram;
+mod names;
+mod recorder;
+mod sample;
+mod snapshot;
+mod summary;
+mod verdict;
+
+pub use histogram::Histogram;
+pub use names::NamedMetrics;
+pub use recorder::{CounterId, EndpointId, HistogramId, RateId, Recorder};
+pub use sample::{ErrorCode, Outcome, Phases, Sample};
+pub use snapshot::{DropReason, EndpointStats, GeneratorHealth, IterationStats, Snapshot, Unit};
+pub use summary::{Interval, RunFacts, StageFacts, Summary};
+pub use verdict::{Saturation, SaturationCause, ThresholdOutcome, Verdict};
