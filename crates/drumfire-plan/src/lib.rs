@@ -1,1 +1,39 @@
-//! Validated load profiles, arrivals and shares as pure functions of time.
+//! What a load test is, as data and pure arithmetic: scenarios, load profiles,
+//! thresholds, and the share of them that one agent runs. Nothing in here knows a
+//! clock, a socket or a source of chance other than the seed it is given.
+//!
+//! - open load, the cumulative arrival count A(t) and its inverse: [`OpenLoad`], [`Schedule`];
+//! - closed load, the user count U(t): [`ClosedLoad`], [`UserChanges`];
+//! - who runs arrival k or user j: [`Share`];
+//! - all of it together, checked: [`Plan`]; shown before a run: [`StageOutline`].
+
+mod plan;
+
+mod open;
+mod schedule;
+
+mod curve;
+mod poisson;
+mod random;
+
+mod closed;
+mod share;
+mod threshold;
+
+mod error;
+mod outline;
+
+pub use closed::{
+    ClosedLoad, ClosedStage, Iterations, Lifetime, MAX_USERS, UserChange, UserChangeKind,
+    UserChanges,
+};
+pub use error::{PlanError, StageFault};
+pub use open::{
+    Arrivals, MAX_ARRIVALS, MAX_DURATION, MAX_POISSON_ARRIVALS, MAX_RATE_PER_SECOND, MAX_STAGES,
+    MIN_RATE_PER_SECOND, OpenLoad, OpenStage, Spacing,
+};
+pub use outline::{StageLoad, StageOutline};
+pub use plan::{Load, Plan, Scenario};
+pub use schedule::{Arrival, Schedule};
+pub use share::{MAX_SHARE_PERIOD, MAX_SHARES, Share};
+pub use threshold::{Comparison, Threshold};
