@@ -1,1 +1,25 @@
 //! Plan and clock in, virtual users run, samples out: one shard per core.
+//!
+//! [`run`] starts one thread per shard, each with its own reactor, users,
+//! recorder and stripe of the schedule. Shards share nothing while load runs;
+//! once a second each hands its interval to the [`aggregate`] on the caller's
+//! thread, which tells the [`Observer`].
+
+mod aggregate;
+mod control;
+mod drain;
+mod event;
+mod health;
+mod pacer;
+mod program;
+mod run;
+mod shard;
+mod users;
+
+pub use control::{Control, StopReason};
+pub use event::{Event, Observer};
+pub use program::{
+    Iteration, IterationEnd, IterationFuture, Program, ProgramError, ProgramHealth, Seed, Shard,
+    ShardProgram, VirtualUser,
+};
+pub use run::{Outcome, RunError, Settings, run, run_simulated};

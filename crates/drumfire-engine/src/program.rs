@@ -1,0 +1,119 @@
+//! What a front end gives the engine: a factory of virtual users, slow to make
+//! and fast to run.
+
+use drumfire_metrics::Recorder;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
+
+/// A compiled script, shared by all shards.
+pub trait Program: Send + Sync {
+    /// Makes the program of one shard, on that shard's thread and reactor.
+    ///
+    /// # Errors
+    /// What the shard needs cannot be had (a certificate, a resolver).
+    fn open(&self, shard: Shard) -> Result<Rc<dyn ShardProgram>, ProgramError>;
+
+    /// Most shards the program can be divided over; a pool of five connections,
+    /// say, cannot serve six.
+    fn shards_limit(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A program on one shard.
+pub trait ShardProgram {
+    /// Makes a user. Under open load each arrival is a new one; under closed
+    /// load it stays for its share of the run.
+    fn user(&self, number: u64) -> Box<dyn VirtualUser>;
+
+    /// What the program knows of its sockets.
+    fn health(&self) -> ProgramHealth;
+}
+
+/// A virtual user.
+pub trait VirtualUser {
+    /// Runs the scenario once.
+    fn iterate(&mut self, iteration: Iteration) -> IterationFuture<'_>;
+}
+
+/// The future of one iteration.
+pub type IterationFuture<'a> = Pin<Box<dyn Future<Output = IterationEnd> + 'a>>;
+
+/// One iteration as planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Iteration {
+    /// Its place in the global schedule; unique over all shards and agents.
+    pub number: u64,
+    /// When it should start, in nanoseconds of the reactor's clock.
+    pub intended_ns: u64,
+    /// Where its chance comes from.
+    pub seed: Seed,
+}
+
+/// How an iteration ended; what failed is in the metrics already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IterationEnd {
+    /// All steps were done.
+    Completed,
+    /// A step failed and ended it.
+    Failed,
+}
+
+/// A number that all chance of one iteration derives from, so that a run with
+/// the same seed draws the same whatever the number of shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed(pub u64);
+
+impl Seed {
+    /// The seed of the `number`-th part of what this seed is for (the finalizer
+    /// of Steele, Lea and Flood's SplitMix64, 2014).
+    pub fn part(self, number: u64) -> Seed {
+        let mut z = self
+            .0
+            .wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Seed(z ^ (z >> 31))
+    }
+}
+
+/// What a shard offers to its program.
+#[derive(Clone)]
+pub struct Shard {
+    /// Which of `shards`.
+    pub index: u32,
+    /// How many there are.
+    pub shards: u32,
+    /// Where samples go.
+    pub recorder: Rc<RefCell<Recorder>>,
+    pub(crate) log: SyncSender<String>,
+}
+
+impl Shard {
+    /// Shows a line to the person who watches the run. Lines are dropped and
+    /// counted rather than slow the load down.
+    pub fn log(&self, line: String) {
+        if self.log.try_send(line).is_err() {
+            self.recorder.borrow_mut().error("log_line_dropped");
+        }
+    }
+}
+
+/// What a shard's program knows of its sockets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProgramHealth {
+    /// Open connections.
+    pub sockets: u64,
+    /// Times no descriptor was left, since the start.
+    pub descriptors_exhausted: u64,
+    /// Times no local port was left, since the start.
+    pub ports_exhausted: u64,
+}
+
+/// Why a program cannot be opened on a shard.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ProgramError(pub String);

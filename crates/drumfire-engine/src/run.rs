@@ -1,0 +1,406 @@
+//! A whole run: starts the shards at one instant, listens, and sums up.
+
+use crate::aggregate::Aggregate;
+use crate::control::{Control, StopReason};
+use crate::event::{Event, Observer};
+use crate::health::resident_bytes;
+use crate::program::Program;
+use crate::shard::{Assignment, Graces, Message, shard_main};
+use drumfire_metrics::{Interval, Snapshot, StageFacts, Summary};
+use drumfire_plan::{Load, Plan, Share};
+use drumfire_reactor::{Reactor, now};
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Messages the shards may be ahead of the aggregator.
+const MESSAGES_LIMIT: usize = 4096;
+/// From everybody's readiness to the first arrival, so that every thread is awake.
+const START_LEAD_NS: u64 = 2_000_000;
+/// Users that one process holds; arrivals above it are dropped and counted.
+const USERS_LIMIT: u64 = 4_000_000;
+
+/// How to run a plan.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Threads to run on; fewer where the plan or program cannot be divided so far.
+    pub shards: NonZeroU32,
+    /// How long running iterations may go on after the schedule's end; none: until they end.
+    pub grace_after_end: Option<Duration>,
+    /// How long running iterations may go on after a stop.
+    pub grace_after_stop: Duration,
+    /// Longest run; then it is stopped as if asked to.
+    pub max_duration: Option<Duration>,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Everything measured.
+    pub summary: Summary,
+    /// Why it ended early, if it did.
+    pub stopped: Option<StopReason>,
+}
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No thread or no descriptor.
+    #[error("cannot start shard {shard}")]
+    Shard {
+        /// Which one.
+        shard: u32,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The program could not be opened.
+    #[error("cannot prepare the program: {0}")]
+    Program(String),
+}
+
+/// Runs the stripe `share` of `plan` to its end or to the stop, telling
+/// `observer` what happens. Blocks the caller, whose thread carries no load.
+///
+/// # Errors
+/// A shard cannot start or the program cannot be opened; nothing has been sent then.
+pub fn run(
+    plan: &Arc<Plan>,
+    share: &Share,
+    program: &Arc<dyn Program>,
+    settings: &Settings,
+    control: &Control,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, RunError> {
+    Run::new(plan, share, control, false).go(program, settings, observer)
+}
+
+/// The same on simulated time: every second takes as long as its work does.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_simulated(
+    plan: &Arc<Plan>,
+    share: &Share,
+    program: &Arc<dyn Program>,
+    settings: &Settings,
+    control: &Control,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, RunError> {
+    Run::new(plan, share, control, true).go(program, settings, observer)
+}
+
+struct Run<'a> {
+    plan: &'a Arc<Plan>,
+    share: &'a Share,
+    control: &'a Control,
+    simulated: bool,
+    summary: Summary,
+    draining: usize,
+    draining_users: u64,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Arc<Plan>, share: &'a Share, control: &'a Control, simulated: bool) -> Self {
+        Run {
+            plan,
+            share,
+            control,
+            simulated,
+            summary: Summary::default(),
+            draining: 0,
+            draining_users: 0,
+        }
+    }
+
+    fn go(
+        mut self,
+        program: &Arc<dyn Program>,
+        settings: &Settings,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, RunError> {
+        let shards = self.shards(program.as_ref(), settings);
+        self.summary.facts.shards = shards.get();
+        self.summary.facts.stages = stage_facts(self.plan, self.share);
+        self.summary.facts.planned = planned(self.plan, self.share);
+        let (sender, receiver) = sync_channel(MESSAGES_LIMIT);
+        let threads = self.start_shards(shards, program, settings, &sender)?;
+        let lead_ns = self.wait_ready(&receiver, shards)?;
+        let start_ns = if self.simulated { 0 } else { now() } + lead_ns;
+        let joined: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.begin(start_ns))
+            .collect();
+        self.tell(observer, &Event::Started);
+        self.listen(&receiver, shards, start_ns, observer);
+        for thread in joined {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        self.tell(observer, &Event::Finished);
+        Ok(Outcome {
+            summary: self.summary,
+            stopped: self.control.stopping(),
+        })
+    }
+
+    /// As many shards as asked, but none that a cap on users or a pool would leave empty.
+    fn shards(&self, program: &dyn Program, settings: &Settings) -> NonZeroU32 {
+        let smallest_cap = match &self.plan.load {
+            Load::Open(load) => load.stages().iter().filter_map(|s| s.max_users).min(),
+            Load::Closed(load) => Some(load.max_users()),
+        };
+        smallest_cap
+            .into_iter()
+            .chain(program.shards_limit())
+            .filter_map(NonZeroU32::new)
+            .fold(settings.shards, NonZeroU32::min)
+    }
+
+    fn start_shards(
+        &self,
+        shards: NonZeroU32,
+        program: &Arc<dyn Program>,
+        settings: &Settings,
+        messages: &SyncSender<Message>,
+    ) -> Result<Vec<ShardThread>, RunError> {
+        let shares = self.share.split_evenly(shards);
+        let assign = |(index, share): (usize, Share)| Assignment {
+            index: index as u32,
+            shards: shards.get(),
+            plan: self.plan.clone(),
+            share,
+            program: program.clone(),
+            control: self.control.clone(),
+            graces: Graces {
+                after_end: settings.grace_after_end,
+                after_stop: settings.grace_after_stop,
+                max_duration: settings.max_duration,
+            },
+            users_limit: USERS_LIMIT / u64::from(shards.get()),
+            messages: messages.clone(),
+            simulated: self.simulated,
+        };
+        shares
+            .into_iter()
+            .enumerate()
+            .map(|part| ShardThread::start(assign(part)))
+            .collect()
+    }
+
+    /// Waits for every shard; gives the lead of the start over the present.
+    fn wait_ready(&self, messages: &Receiver<Message>, shards: NonZeroU32) -> Result<u64, RunError> {
+        let mut ready = 0;
+        while ready < shards.get() {
+            match messages.recv() {
+                Ok(Message::Ready) => ready += 1,
+                Ok(Message::Failed(why)) => return Err(RunError::Program(why)),
+                Ok(_) => {}
+                Err(_) => return Err(RunError::Program("a shard ended early".into())),
+            }
+        }
+        Ok(START_LEAD_NS)
+    }
+
+    fn listen(
+        &mut self,
+        messages: &Receiver<Message>,
+        shards: NonZeroU32,
+        start_ns: u64,
+        observer: &mut dyn Observer,
+    ) {
+        let mut aggregate = Aggregate::new(shards.get() as usize);
+        let mut boundaries = self.boundaries().into_iter().peekable();
+        let mut stopping = None;
+        while !aggregate.ended() {
+            let wait = boundaries
+                .peek()
+                .filter(|_| !self.simulated)
+                .map(|(at_us, _)| (start_ns + at_us * 1000).saturating_sub(now()));
+            let message = match wait {
+                Some(ns) => messages.recv_timeout(Duration::from_nanos(ns)),
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(message) => self.take(message, &mut aggregate, shards, observer),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Every shard says that it has ended, unless it panicked: the join tells.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now_us = match self.simulated {
+                true => self.summary.facts.duration_us,
+                false => now().saturating_sub(start_ns) / 1000,
+            };
+            if stopping.is_none()
+                && let Some(reason) = self.control.stopping()
+            {
+                stopping = Some(reason);
+                self.tell(observer, &Event::Stopping(reason));
+            }
+            // What was stopped does not reach its later stages.
+            while let Some((_, event)) =
+                boundaries.next_if(|(at_us, _)| *at_us <= now_us && stopping.is_none())
+            {
+                self.tell(observer, &event);
+            }
+            if stopping.is_some() {
+                boundaries = Vec::new().into_iter().peekable();
+            }
+        }
+        for (_, event) in boundaries {
+            self.tell(observer, &event);
+        }
+    }
+
+    fn take(
+        &mut self,
+        message: Message,
+        aggregate: &mut Aggregate,
+        shards: NonZeroU32,
+        observer: &mut dyn Observer,
+    ) {
+        match message {
+            Message::Snapshot(shard, snapshot) => aggregate.add(shard, &snapshot),
+            Message::Ended(shard) => aggregate.end(shard),
+            Message::Log(line) => self.tell(observer, &Event::Log(line)),
+            Message::Draining(users) => {
+                self.draining += 1;
+                self.draining_users += users;
+                if self.draining == shards.get() as usize && self.draining_users > 0 {
+                    let users = self.draining_users;
+                    self.tell(observer, &Event::Draining { users });
+                }
+            }
+            Message::Ready | Message::Failed(_) => {}
+        }
+        while let Some(snapshot) = aggregate.complete() {
+            self.push(snapshot);
+            self.tell(observer, &Event::Interval);
+        }
+    }
+
+    fn push(&mut self, mut snapshot: Snapshot) {
+        if !self.simulated {
+            snapshot.health.memory_bytes = resident_bytes();
+        }
+        self.summary.facts.duration_us = self.summary.facts.duration_us.max(snapshot.end_us);
+        let span = Duration::from_micros(snapshot.start_us)..Duration::from_micros(snapshot.end_us);
+        self.summary.push(Interval {
+            planned: planned_in(self.plan, self.share, span),
+            snapshot,
+        });
+    }
+
+    fn tell(&self, observer: &mut dyn Observer, event: &Event) {
+        if let Some(reason) = observer.event(event, &self.summary) {
+            self.control.begin(reason);
+        }
+    }
+
+    /// The planned starts and ends of all stages, in order.
+    fn boundaries(&self) -> Vec<(u64, Event)> {
+        let facts = self.summary.facts.stages.iter().enumerate();
+        facts
+            .flat_map(|(index, stage)| {
+                let (start, end) = (stage.start_us, stage.end_us);
+                [
+                    (start, Event::StageStarted { index, at_us: start }),
+                    (end, Event::StageEnded { index, at_us: end }),
+                ]
+            })
+            .collect()
+    }
+}
+
+/// A shard's thread, waiting for the start.
+struct ShardThread {
+    start: oneshot::Sender<u64>,
+    thread: JoinHandle<()>,
+}
+
+impl ShardThread {
+    fn start(assignment: Assignment) -> Result<Self, RunError> {
+        let shard = assignment.index;
+        let cannot = |source| RunError::Shard { shard, source };
+        let (start, started) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{shard}"))
+            .spawn(move || {
+                let reactor = match assignment.simulated {
+                    true => Reactor::simulated(0),
+                    false => Reactor::new(),
+                };
+                match reactor {
+                    Ok(reactor) => reactor.block_on(shard_main(assignment, started)),
+                    Err(error) => drop(assignment.messages.send(Message::Failed(error.to_string()))),
+                }
+            })
+            .map_err(cannot)?;
+        Ok(ShardThread { start, thread })
+    }
+
+    fn begin(self, start_ns: u64) -> JoinHandle<()> {
+        // A shard that has ended already says why when it is joined.
+        drop(self.start.send(start_ns));
+        self.thread
+    }
+}
+
+fn stage_facts(plan: &Plan, share: &Share) -> Vec<StageFacts> {
+    let facts = |name: &Option<String>, bounds: Range<Duration>, planned: Option<u64>| StageFacts {
+        name: name.clone(),
+        start_us: bounds.start.as_micros() as u64,
+        end_us: bounds.end.as_micros() as u64,
+        planned,
+    };
+    match &plan.load {
+        Load::Open(load) => {
+            let mut before = 0;
+            let stages = load.stages().iter().enumerate();
+            stages
+                .map(|(index, stage)| {
+                    let first = before;
+                    before += load.stage_total(index);
+                    let planned = share.count_below(before) - share.count_below(first);
+                    facts(&stage.name, load.stage_bounds(index), Some(planned))
+                })
+                .collect()
+        }
+        Load::Closed(load) => {
+            let stages = load.stages().iter().enumerate();
+            stages
+                .map(|(index, stage)| facts(&stage.name, load.stage_bounds(index), None))
+                .collect()
+        }
+    }
+}
+
+fn planned(plan: &Plan, share: &Share) -> Option<u64> {
+    use drumfire_plan::Iterations;
+    match &plan.load {
+        Load::Open(load) => Some(share.count_below(load.total())),
+        Load::Closed(load) => match load.iterations_of(share) {
+            Iterations::Unlimited => None,
+            Iterations::Shared(total) => Some(total),
+            Iterations::PerUser(each) => {
+                Some(each * share.count_below(u64::from(load.max_users())))
+            }
+        },
+    }
+}
+
+/// Arrivals planned in a span, or users planned at its end.
+fn planned_in(plan: &Plan, share: &Share, span: Range<Duration>) -> f64 {
+    match &plan.load {
+        Load::Open(load) => {
+            let until = |t| share.count_below(load.arrivals_before(t));
+            (until(span.end) - until(span.start)) as f64
+        }
+        Load::Closed(load) => share.count_below(u64::from(load.users_at(span.end))) as f64,
+    }
+}
