@@ -76,7 +76,13 @@ mod tests {
 
     fn drained(aggregate: &mut Aggregate) -> Vec<(u64, u64, u64)> {
         std::iter::from_fn(|| aggregate.complete())
-            .map(|s| (s.start_us, s.end_us, s.counters.get("n").copied().unwrap_or(0)))
+            .map(|s| {
+                (
+                    s.start_us,
+                    s.end_us,
+                    s.counters.get("n").copied().unwrap_or(0),
+                )
+            })
             .collect()
     }
 

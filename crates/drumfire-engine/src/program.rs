@@ -1,6 +1,7 @@
 //! What a front end gives the engine: a factory of virtual users, slow to make
 //! and fast to run.
 
+use crate::shard::Message;
 use drumfire_metrics::Recorder;
 use std::cell::RefCell;
 use std::future::Future;
@@ -89,14 +90,14 @@ pub struct Shard {
     pub shards: u32,
     /// Where samples go.
     pub recorder: Rc<RefCell<Recorder>>,
-    pub(crate) log: SyncSender<String>,
+    pub(crate) messages: SyncSender<Message>,
 }
 
 impl Shard {
     /// Shows a line to the person who watches the run. Lines are dropped and
     /// counted rather than slow the load down.
     pub fn log(&self, line: String) {
-        if self.log.try_send(line).is_err() {
+        if self.messages.try_send(Message::Log(line)).is_err() {
             self.recorder.borrow_mut().error("log_line_dropped");
         }
     }

@@ -194,7 +194,11 @@ impl<'a> Run<'a> {
     }
 
     /// Waits for every shard; gives the lead of the start over the present.
-    fn wait_ready(&self, messages: &Receiver<Message>, shards: NonZeroU32) -> Result<u64, RunError> {
+    fn wait_ready(
+        &self,
+        messages: &Receiver<Message>,
+        shards: NonZeroU32,
+    ) -> Result<u64, RunError> {
         let mut ready = 0;
         while ready < shards.get() {
             match messages.recv() {
@@ -309,7 +313,13 @@ impl<'a> Run<'a> {
             .flat_map(|(index, stage)| {
                 let (start, end) = (stage.start_us, stage.end_us);
                 [
-                    (start, Event::StageStarted { index, at_us: start }),
+                    (
+                        start,
+                        Event::StageStarted {
+                            index,
+                            at_us: start,
+                        },
+                    ),
                     (end, Event::StageEnded { index, at_us: end }),
                 ]
             })
@@ -337,7 +347,9 @@ impl ShardThread {
                 };
                 match reactor {
                     Ok(reactor) => reactor.block_on(shard_main(assignment, started)),
-                    Err(error) => drop(assignment.messages.send(Message::Failed(error.to_string()))),
+                    Err(error) => {
+                        drop(assignment.messages.send(Message::Failed(error.to_string())))
+                    }
                 }
             })
             .map_err(cannot)?;

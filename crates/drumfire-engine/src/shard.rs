@@ -83,7 +83,7 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
         index: assignment.index,
         shards: assignment.shards,
         recorder: recorder.clone(),
-        log: assignment.messages.clone(),
+        messages: assignment.messages.clone(),
     };
     let messages = assignment.messages.clone();
     let program = match assignment.program.open(shard) {
@@ -166,9 +166,7 @@ impl ShardRun {
 
     pub(crate) fn drop_iterations(&self, reason: DropReason, count: u64) {
         if count > 0 {
-            self.recorder
-                .borrow_mut()
-                .iterations_dropped(reason, count);
+            self.recorder.borrow_mut().iterations_dropped(reason, count);
         }
     }
 
@@ -272,7 +270,8 @@ impl Snapshots {
             self.hand_over(self.run.start_ns + boundary_us * 1000, false);
             let now_us = now().saturating_sub(self.run.start_ns) / 1000;
             // A shard that was held up takes one long interval instead of several empty ones.
-            boundary_us = (now_us / INTERVAL_US + 1).max(boundary_us / INTERVAL_US + 1) * INTERVAL_US;
+            boundary_us =
+                (now_us / INTERVAL_US + 1).max(boundary_us / INTERVAL_US + 1) * INTERVAL_US;
         }
     }
 
