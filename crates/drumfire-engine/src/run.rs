@@ -357,8 +357,8 @@ impl ShardThread {
     }
 
     fn begin(self, start_ns: u64) -> JoinHandle<()> {
-        // A shard that has ended already says why when it is joined.
-        drop(self.start.send(start_ns));
+        // A shard that has panicked since it was ready says why when it is joined.
+        self.start.send(start_ns).ok();
         self.thread
     }
 }

@@ -164,7 +164,10 @@ fn constant_arrivals_all_start_on_time_and_end() {
         let load = open(&[(10, Arrivals::Constant { per_second: 100.0 }, None)]);
         let (outcome, events) = Case::of(load, 50, shards).run();
         let total = &outcome.summary.total.iterations;
-        assert_eq!((total.started, total.completed, total.failed), (1000, 1000, 0));
+        assert_eq!(
+            (total.started, total.completed, total.failed),
+            (1000, 1000, 0)
+        );
         assert_eq!(total.lateness_us.max(), 0, "simulated time is never late");
         assert!((50_000..50_100).contains(&total.duration_us.max()));
         let per_second: Vec<_> = outcome
@@ -236,7 +239,10 @@ fn the_grace_after_a_stop_interrupts_who_is_still_running() {
     case.grace_after_stop = Duration::from_secs(1);
     let (outcome, _) = case.run();
     let total = &outcome.summary.total.iterations;
-    assert_eq!((total.started, total.interrupted, total.completed), (21, 21, 0));
+    assert_eq!(
+        (total.started, total.interrupted, total.completed),
+        (21, 21, 0)
+    );
     assert!((3_050_000..3_100_000).contains(&outcome.summary.facts.duration_us));
 }
 
@@ -254,7 +260,11 @@ fn the_grace_after_the_end_interrupts_too() {
 #[test]
 fn stages_are_announced_in_order() {
     let pause = (1, Arrivals::Pause, None);
-    let load = open(&[(1, Arrivals::Count(2), None), pause, (1, Arrivals::Count(2), None)]);
+    let load = open(&[
+        (1, Arrivals::Count(2), None),
+        pause,
+        (1, Arrivals::Count(2), None),
+    ]);
     let (_, events) = Case::of(load, 1, 1).run();
     let stages: Vec<_> = events
         .iter()
