@@ -117,8 +117,11 @@ pub struct Vars {
     /// elements and its uuid.
     arrival: u64,
     /// What the user captured and counted itself; not allocated before the first.
-    own: Option<Box<Vec<(Arc<str>, Option<Value>)>>>,
+    own: Option<Box<Vec<OwnVariable>>>,
 }
+
+/// A name and its value; `None` is undefined.
+type OwnVariable = (Arc<str>, Option<Value>);
 
 impl Vars {
     /// Variables of the user that arrives as number `arrival` of the whole test.
@@ -160,7 +163,7 @@ impl Vars {
             .collect()
     }
 
-    fn own_entries(&self) -> &[(Arc<str>, Option<Value>)] {
+    fn own_entries(&self) -> &[OwnVariable] {
         self.own.as_ref().map_or(&[], |own| own.as_slice())
     }
 
