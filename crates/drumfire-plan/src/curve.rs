@@ -95,14 +95,26 @@ impl Segment {
     /// Solves the quadratic in floating point, then settles the nanosecond on exact masses.
     fn ramp_time_at(&self, from_nano: u64, to_nano: u64, mass: Mass) -> u64 {
         let mut at_ns = self.ramp_time_near(from_nano, to_nano, mass);
-        while at_ns > 0 && self.ramp_mass_at(from_nano, to_nano, at_ns) > mass {
+        while at_ns > 0 && !self.ramp_within(from_nano, to_nano, at_ns, mass) {
             at_ns -= 1;
         }
-        while at_ns + 1 < self.length_ns && self.ramp_mass_at(from_nano, to_nano, at_ns + 1) <= mass
-        {
+        while at_ns + 1 < self.length_ns && self.ramp_within(from_nano, to_nano, at_ns + 1, mass) {
             at_ns += 1;
         }
         at_ns
+    }
+
+    /// Whether no more than `mass` has come by `at_ns`: [`Segment::mass_at`] compared without
+    /// its divisions, which would cost more than all the rest of an arrival.
+    fn ramp_within(&self, from_nano: u64, to_nano: u64, at_ns: u64, mass: Mass) -> bool {
+        let at = u128::from(at_ns);
+        let line = 2 * u128::from(from_nano) * at;
+        let bend = product(u128::from(from_nano.abs_diff(to_nano)) * at, at_ns);
+        let gap = product(line.abs_diff(mass), self.length_ns);
+        match to_nano.cmp(&from_nano) {
+            Ordering::Less => line <= mass || gap <= bend,
+            _ => line <= mass && bend <= gap,
+        }
     }
 
     /// The time to within a few nanoseconds. A falling ramp is solved from its end,
@@ -145,6 +157,71 @@ fn scale(value: u128, part: u64, whole: u64) -> (u128, bool) {
     (quotient * part + low, low * whole != rest)
 }
 
+/// A product of up to 192 bits, as its high 128 and its low 64.
+fn product(a: u128, b: u64) -> (u128, u64) {
+    let b = u128::from(b);
+    let low = u128::from(a as u64) * b;
+    ((a >> 64) * b + (low >> 64), low as u64)
+}
+
 fn narrow(time_ns: u128) -> u64 {
     u64::try_from(time_ns).expect("a time inside a segment is at most its length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HUNDRED_DAYS_NS: u64 = 100 * 86_400 * 1_000_000_000;
+
+    fn any_curve() -> impl Strategy<Value = Curve> {
+        let nano = || prop_oneof![Just(0), 1..1000_u64, 1..=1_000_000_000_000_000_000_u64];
+        prop_oneof![
+            (1..=1_000_000_000_000_000_000_u64)
+                .prop_map(|nano_per_second| Curve::Rate { nano_per_second }),
+            (1..=1_000_000_000_000_u64).prop_map(|count| Curve::Even { count }),
+            (nano(), nano())
+                .prop_filter("a slope", |(from, to)| from != to)
+                .prop_map(|(from_nano, to_nano)| Curve::Ramp { from_nano, to_nano }),
+        ]
+    }
+
+    /// A segment and a mass below its whole; beside every magnitude of mass, those near both ends.
+    fn any_segment_and_mass() -> impl Strategy<Value = (Segment, Mass)> {
+        let length_ns = prop_oneof![1..100_u64, 1..=HUNDRED_DAYS_NS];
+        (any_curve(), length_ns, any::<u128>(), 0..128_u32).prop_flat_map(
+            |(curve, length_ns, bits, shift)| {
+                let segment = Segment { curve, length_ns };
+                let near_start = (bits >> shift) % segment.mass();
+                let near_end = segment.mass() - 1 - near_start;
+                (Just(segment), prop_oneof![Just(near_start), Just(near_end)])
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn time_is_the_last_nanosecond_with_no_more_than_the_mass((segment, mass) in any_segment_and_mass()) {
+            let at_ns = segment.time_at(mass);
+            prop_assert!(at_ns < segment.length_ns);
+            prop_assert!(segment.mass_at(at_ns) <= mass, "at {} ns", at_ns);
+            prop_assert!(segment.mass_at(at_ns + 1) > mass, "after {} ns", at_ns);
+        }
+
+        #[test]
+        fn masses_run_from_nothing_to_the_whole((segment, _) in any_segment_and_mass()) {
+            prop_assert_eq!(segment.mass_at(0), 0);
+            prop_assert_eq!(segment.mass_at(segment.length_ns), segment.mass());
+        }
+
+        #[test]
+        fn the_estimate_of_a_ramp_is_near_enough_to_settle((segment, mass) in any_segment_and_mass()) {
+            if let Curve::Ramp { from_nano, to_nano } = segment.curve {
+                let near = segment.ramp_time_near(from_nano, to_nano, mass);
+                let exact = segment.ramp_time_at(from_nano, to_nano, mass);
+                prop_assert!(near.abs_diff(exact) <= 8, "{} beside {} ns", near, exact);
+            }
+        }
+    }
 }

@@ -6,6 +6,29 @@
 //! - closed load, the user count U(t): [`ClosedLoad`], [`UserChanges`];
 //! - who runs arrival k or user j: [`Share`];
 //! - all of it together, checked: [`Plan`]; shown before a run: [`StageOutline`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use drumfire_plan::{Arrivals, OpenLoad, OpenStage, Share, Spacing};
+//!
+//! let ramp = OpenStage {
+//!     name: Some("warm up".to_owned()),
+//!     duration: Duration::from_secs(10),
+//!     arrivals: Arrivals::Ramp { from: 0.0, to: 2.0 },
+//!     spacing: Spacing::Uniform,
+//!     max_users: None,
+//! };
+//! let load = OpenLoad::new(vec![ramp], 1)?;
+//! assert_eq!(load.total(), 10);
+//! assert_eq!(load.arrivals_before(Duration::from_secs(5)), 3);
+//!
+//! // Two agents, the first three times as strong: together they run every arrival once.
+//! let shares = Share::split(&[3, 1])?;
+//! let numbers = |share| load.schedule(share).map(|arrival| arrival.number).collect::<Vec<_>>();
+//! assert_eq!(numbers(&shares[0]), [0, 1, 3, 4, 5, 7, 8, 9]);
+//! assert_eq!(numbers(&shares[1]), [2, 6]);
+//! # Ok::<(), drumfire_plan::PlanError>(())
+//! ```
 
 mod plan;
 
