@@ -2,7 +2,10 @@
 //! input and output. Every number a report shows comes from here, and every
 //! percentile comes from [`Histogram`].
 
+mod bucket;
+mod encoding;
 mod histogram;
+mod interner;
 mod names;
 mod recorder;
 mod sample;
@@ -10,8 +13,9 @@ mod snapshot;
 mod summary;
 mod verdict;
 
+pub use encoding::DecodeError;
 pub use histogram::Histogram;
-pub use names::NamedMetrics;
+pub use names::{NameOptions, NamedMetrics};
 pub use recorder::{CounterId, EndpointId, HistogramId, RateId, Recorder};
 pub use sample::{ErrorCode, Outcome, Phases, Sample};
 pub use snapshot::{DropReason, EndpointStats, GeneratorHealth, IterationStats, Snapshot, Unit};

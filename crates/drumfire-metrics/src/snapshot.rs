@@ -16,8 +16,9 @@ pub enum DropReason {
     AgentLost,
 }
 
-/// What a custom histogram's numbers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a custom histogram's numbers are. Where two snapshots disagree on a
+/// name, the first of these holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
     /// Recorded in nanoseconds, kept in microseconds, shown in milliseconds.
     Duration,
@@ -31,7 +32,7 @@ pub enum Unit {
 pub struct EndpointStats {
     /// Requests begun.
     pub requests: u64,
-    /// Answers by status code.
+    /// Answers whose head came, by status code.
     pub codes: BTreeMap<u16, u64>,
     /// Failed exchanges by code.
     pub errors: BTreeMap<String, u64>,
@@ -41,17 +42,18 @@ pub struct EndpointStats {
     pub sent_bytes: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Time to first byte, by status class (index 1 to 5; 0 is unused).
+    /// Time to first byte of every answer whose head came, by status class
+    /// (index 1 to 5; 0 holds the codes outside 100 to 599).
     pub first_byte_us: [Histogram; 6],
     /// Service time of complete answers.
     pub service_us: Histogram,
     /// From the intended start to the last byte, complete answers.
     pub intended_us: Histogram,
-    /// Name lookups.
+    /// Name lookups of answered exchanges.
     pub dns_us: Histogram,
-    /// TCP connects.
+    /// TCP connects of answered exchanges.
     pub connect_us: Histogram,
-    /// TLS handshakes.
+    /// TLS handshakes of answered exchanges.
     pub tls_us: Histogram,
 }
 
@@ -74,8 +76,7 @@ pub struct IterationStats {
     pub lateness_us: Histogram,
 }
 
-/// How the generator itself was doing in one interval. Merging adds what can
-/// be added (sockets, users, CPU, memory) and keeps the worst of the rest.
+/// How the generator itself was doing in one interval.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GeneratorHealth {
     /// Processor time used in the interval, in microseconds.
@@ -122,10 +123,230 @@ pub struct Snapshot {
     pub health: GeneratorHealth,
 }
 
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [DropReason; 4] = [
+        DropReason::UserCap,
+        DropReason::Generator,
+        DropReason::Stopped,
+        DropReason::AgentLost,
+    ];
+
+    /// As it stands in metric names: `drumfire.dropped.<word>`.
+    pub fn word(self) -> &'static str {
+        match self {
+            DropReason::UserCap => "user_cap",
+            DropReason::Generator => "generator",
+            DropReason::Stopped => "stopped",
+            DropReason::AgentLost => "agent_lost",
+        }
+    }
+}
+
+impl EndpointStats {
+    /// Answers whose head came.
+    pub fn responses(&self) -> u64 {
+        self.codes.values().sum()
+    }
+
+    /// Failed exchanges.
+    pub fn failures(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// Time to first byte of all answers, microseconds.
+    pub fn all_first_byte_us(&self) -> Histogram {
+        let mut all = Histogram::new();
+        self.first_byte_us.iter().for_each(|class| all.merge(class));
+        all
+    }
+
+    /// Adds another interval's or shard's numbers; associative and commutative.
+    pub fn merge(&mut self, other: &EndpointStats) {
+        self.requests += other.requests;
+        add_counts(&mut self.codes, &other.codes);
+        add_counts(&mut self.errors, &other.errors);
+        self.body_bytes += other.body_bytes;
+        self.sent_bytes += other.sent_bytes;
+        self.connections += other.connections;
+        for (ours, theirs) in self.histograms_mut().into_iter().zip(other.histograms()) {
+            ours.merge(theirs);
+        }
+    }
+
+    fn histograms(&self) -> [&Histogram; 11] {
+        let [unclassed, c1, c2, c3, c4, c5] = &self.first_byte_us;
+        let (service, intended) = (&self.service_us, &self.intended_us);
+        let (dns, connect, tls) = (&self.dns_us, &self.connect_us, &self.tls_us);
+        [
+            unclassed, c1, c2, c3, c4, c5, service, intended, dns, connect, tls,
+        ]
+    }
+
+    fn histograms_mut(&mut self) -> [&mut Histogram; 11] {
+        let [unclassed, c1, c2, c3, c4, c5] = &mut self.first_byte_us;
+        let (service, intended) = (&mut self.service_us, &mut self.intended_us);
+        let (dns, connect, tls) = (&mut self.dns_us, &mut self.connect_us, &mut self.tls_us);
+        [
+            unclassed, c1, c2, c3, c4, c5, service, intended, dns, connect, tls,
+        ]
+    }
+}
+
+impl IterationStats {
+    /// Planned and not started, whatever the reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// Adds another interval's or shard's numbers; associative and commutative.
+    pub fn merge(&mut self, other: &IterationStats) {
+        self.started += other.started;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.interrupted += other.interrupted;
+        add_counts(&mut self.dropped, &other.dropped);
+        self.duration_us.merge(&other.duration_us);
+        self.lateness_us.merge(&other.lateness_us);
+    }
+}
+
+impl GeneratorHealth {
+    /// Adds the health of another shard or agent in the same interval: levels
+    /// (memory, sockets, users) add up. Associative and commutative.
+    pub fn merge(&mut self, other: &GeneratorHealth) {
+        self.memory_bytes += other.memory_bytes;
+        self.sockets += other.sockets;
+        self.users += other.users;
+        self.merge_flows(other);
+    }
+
+    /// Adds the health in another interval: levels keep their peak.
+    /// Associative and commutative.
+    pub fn append(&mut self, other: &GeneratorHealth) {
+        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
+        self.sockets = self.sockets.max(other.sockets);
+        self.users = self.users.max(other.users);
+        self.merge_flows(other);
+    }
+
+    fn merge_flows(&mut self, other: &GeneratorHealth) {
+        self.cpu_us += other.cpu_us;
+        self.cpu_available_us += other.cpu_available_us;
+        self.busiest_shard = self.busiest_shard.max(other.busiest_shard);
+        self.loop_lag_us.merge(&other.loop_lag_us);
+        self.descriptors_exhausted += other.descriptors_exhausted;
+        self.ports_exhausted += other.ports_exhausted;
+    }
+}
+
 impl Snapshot {
-    /// Adds another interval or another shard's part of the same one;
-    /// associative and commutative. The interval becomes the hull of both.
+    /// Adds another shard's or agent's part of the same interval; associative
+    /// and commutative. The interval becomes the hull of both.
     pub fn merge(&mut self, other: &Snapshot) {
-        todo!("{other:?}")
+        self.health.merge(&other.health);
+        self.merge_all_but_health(other);
+    }
+
+    /// Adds another interval of the same part: as [`Snapshot::merge`], but
+    /// sockets, users and memory keep their peak instead of adding up.
+    pub fn append(&mut self, other: &Snapshot) {
+        self.health.append(&other.health);
+        self.merge_all_but_health(other);
+    }
+
+    /// Turns every histogram to the form that takes least memory.
+    pub fn pack(&mut self) {
+        self.histograms_mut().for_each(Histogram::pack);
+    }
+
+    /// Memory in use, in bytes, near enough for limits.
+    pub fn memory_bytes(&self) -> usize {
+        let names = self.endpoints.keys().map(String::len).sum::<usize>()
+            + self
+                .endpoints
+                .values()
+                .map(|e| e.errors.len() * ENTRY_BYTES)
+                .sum::<usize>()
+            + self.endpoints.len() * size_of::<EndpointStats>()
+            + (self.counters.len() + self.rates.len() + self.histograms.len()) * ENTRY_BYTES;
+        let histograms = self
+            .all_histograms()
+            .map(Histogram::memory_bytes)
+            .sum::<usize>();
+        size_of::<Self>() + names + histograms
+    }
+
+    fn merge_all_but_health(&mut self, other: &Snapshot) {
+        (self.start_us, self.end_us) = hull(self.span(), other.span());
+        merge_entries(&mut self.endpoints, &other.endpoints, EndpointStats::merge);
+        self.iterations.merge(&other.iterations);
+        add_counts(&mut self.errors, &other.errors);
+        add_counts(&mut self.counters, &other.counters);
+        add_counts(&mut self.rates, &other.rates);
+        merge_entries(&mut self.histograms, &other.histograms, |ours, theirs| {
+            ours.0 = ours.0.min(theirs.0);
+            ours.1.merge(&theirs.1);
+        });
+    }
+
+    fn span(&self) -> (u64, u64) {
+        (self.start_us, self.end_us)
+    }
+
+    fn all_histograms(&self) -> impl Iterator<Item = &Histogram> {
+        let iterations = [&self.iterations.duration_us, &self.iterations.lateness_us];
+        let custom = self.histograms.values().map(|(_, histogram)| histogram);
+        let endpoints = self.endpoints.values().flat_map(EndpointStats::histograms);
+        endpoints
+            .chain(iterations)
+            .chain(custom)
+            .chain([&self.health.loop_lag_us])
+    }
+
+    fn histograms_mut(&mut self) -> impl Iterator<Item = &mut Histogram> {
+        let iterations = [
+            &mut self.iterations.duration_us,
+            &mut self.iterations.lateness_us,
+        ];
+        let custom = self.histograms.values_mut().map(|(_, histogram)| histogram);
+        let endpoints = self
+            .endpoints
+            .values_mut()
+            .flat_map(EndpointStats::histograms_mut);
+        endpoints
+            .chain(iterations)
+            .chain(custom)
+            .chain([&mut self.health.loop_lag_us])
+    }
+}
+
+/// A name and a number in a map, roughly.
+const ENTRY_BYTES: usize = 64;
+
+/// The span that covers both; (0, 0) is no span yet.
+fn hull(ours: (u64, u64), theirs: (u64, u64)) -> (u64, u64) {
+    match (ours, theirs) {
+        ((0, 0), span) | (span, (0, 0)) => span,
+        (ours, theirs) => (ours.0.min(theirs.0), ours.1.max(theirs.1)),
+    }
+}
+
+fn add_counts<K: Ord + Clone>(ours: &mut BTreeMap<K, u64>, theirs: &BTreeMap<K, u64>) {
+    merge_entries(ours, theirs, |n, more| *n += more);
+}
+
+fn merge_entries<K: Ord + Clone, V: Clone>(
+    ours: &mut BTreeMap<K, V>,
+    theirs: &BTreeMap<K, V>,
+    merge: impl Fn(&mut V, &V),
+) {
+    for (key, value) in theirs {
+        match ours.get_mut(key) {
+            Some(found) => merge(found, value),
+            None => {
+                ours.insert(key.clone(), value.clone());
+            }
+        }
     }
 }

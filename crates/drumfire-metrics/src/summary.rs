@@ -68,8 +68,10 @@ impl Summary {
     pub const TIMELINE_LIMIT: usize = 7200;
 
     /// Adds a finished interval of the whole run.
-    pub fn push(&mut self, interval: Interval) {
-        todo!("{interval:?}")
+    pub fn push(&mut self, mut interval: Interval) {
+        self.total.append(&interval.snapshot);
+        interval.snapshot.pack();
+        self.timeline.push(interval);
     }
     /// Adds another summary of the same run, or of one that ran beside it: totals merge,
     /// timelines merge by their instants.
