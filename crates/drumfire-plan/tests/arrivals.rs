@@ -128,6 +128,21 @@ fn each_kind_of_stage_arrives_when_its_line_says() {
 }
 
 #[test]
+fn arrivals_on_a_whole_nanosecond_are_on_it() {
+    let table = [
+        (constant(1000.0), 7, Duration::from_millis(7)),
+        (ramp(0.0, 2.0), 1, Duration::from_secs(2)),
+        (ramp(2.0, 0.0), 3, Duration::from_secs(2)),
+        (Arrivals::Count(8), 3, Duration::from_millis(1500)),
+    ];
+    for (arrivals, number, at) in table {
+        let load = load(vec![stage(4000, arrivals.clone())]);
+        assert_eq!(load.time_of(number), Some(at), "{arrivals:?}");
+        assert_eq!(load.arrivals_before(at), number, "{arrivals:?}");
+    }
+}
+
+#[test]
 fn stage_lookups_follow_the_bounds() {
     let load = load(vec![
         stage(1000, constant(3.0)),
@@ -312,6 +327,23 @@ fn poisson_counts_per_second_vary_as_much_as_their_mean_on_a_ramp_too() {
         .sum::<f64>()
         / 1800.0;
     assert!((spread - 1.0).abs() < 0.15, "{spread}");
+}
+
+#[test]
+fn poisson_stages_of_one_load_are_drawn_apart() {
+    let stage = || OpenStage {
+        spacing: Spacing::Poisson,
+        ..stage(10_000, constant(5.0))
+    };
+    let load = load(vec![stage(), stage()]);
+    let times = |index| -> Vec<Duration> {
+        let start = load.stage_bounds(index as usize).start;
+        let own = whole(&load)
+            .into_iter()
+            .filter(|arrival| arrival.stage == index);
+        own.map(|arrival| arrival.at - start).collect()
+    };
+    assert_ne!(times(0), times(1));
 }
 
 #[test]
