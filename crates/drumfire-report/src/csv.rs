@@ -1,0 +1,142 @@
+//! Two CSV files (RFC 4180): the timeline, one row per interval, and the
+//! endpoints, one row each.
+
+use crate::findings::{Exchanges, Latencies};
+use drumfire_metrics::{EndpointStats, Histogram, Interval, Summary};
+
+/// Percentiles of each latency, as they stand in the column names.
+const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
+
+/// The timeline. Times are microseconds; `start_us` and `end_us` count from the
+/// run's start. A latency is empty where nothing was measured.
+pub fn timeline(summary: &Summary) -> String {
+    let columns = [
+        "start_us,end_us,planned,started,completed,failed,interrupted,dropped,users",
+        "requests,responses,errors,received_bytes,sent_bytes,connections",
+        &latency_columns("service"),
+        &latency_columns("intended"),
+        "cpu_us,cpu_available_us,busiest_shard,memory_bytes,sockets",
+        "loop_lag_us_p99,lateness_us_p99,descriptors_exhausted,ports_exhausted",
+    ];
+    let rows = summary.timeline.iter().map(interval_row);
+    file(columns.join(","), rows)
+}
+
+/// The endpoints of the whole run, in the order of their names.
+pub fn endpoints(summary: &Summary) -> String {
+    let columns = [
+        "endpoint,requests,responses,errors,error_codes,status_codes",
+        "received_bytes,sent_bytes,connections",
+        &latency_columns("service"),
+        "service_us_min,service_us_mean,service_us_max",
+        &latency_columns("intended"),
+        "intended_us_min,intended_us_mean,intended_us_max",
+    ];
+    let rows = summary.total.endpoints.iter();
+    file(
+        columns.join(","),
+        rows.map(|(name, stats)| endpoint_row(name, stats)),
+    )
+}
+
+fn file(header: String, rows: impl Iterator<Item = String>) -> String {
+    let lines = std::iter::once(header).chain(rows);
+    lines.map(|line| line + "\r\n").collect()
+}
+
+fn latency_columns(name: &str) -> String {
+    PERCENTILES
+        .map(|(percentile, _)| format!("{name}_us_{percentile}"))
+        .join(",")
+}
+
+fn interval_row(interval: &Interval) -> String {
+    let snapshot = &interval.snapshot;
+    let iterations = &snapshot.iterations;
+    let health = &snapshot.health;
+    let sums = Exchanges::of(snapshot);
+    let latencies = Latencies::of(snapshot);
+    let mut cells = vec![
+        snapshot.start_us.to_string(),
+        snapshot.end_us.to_string(),
+        interval.planned.to_string(),
+        iterations.started.to_string(),
+        iterations.completed.to_string(),
+        iterations.failed.to_string(),
+        iterations.interrupted.to_string(),
+        iterations.dropped_total().to_string(),
+        health.users.to_string(),
+        sums.requests.to_string(),
+        sums.responses.to_string(),
+        sums.errors.to_string(),
+        sums.body_bytes.to_string(),
+        sums.sent_bytes.to_string(),
+        sums.connections.to_string(),
+    ];
+    cells.extend(percentiles(&latencies.service_us));
+    cells.extend(percentiles(&latencies.intended_us));
+    cells.extend([
+        health.cpu_us.to_string(),
+        health.cpu_available_us.to_string(),
+        health.busiest_shard.to_string(),
+        health.memory_bytes.to_string(),
+        health.sockets.to_string(),
+        quantile(&health.loop_lag_us, 0.99),
+        quantile(&iterations.lateness_us, 0.99),
+        health.descriptors_exhausted.to_string(),
+        health.ports_exhausted.to_string(),
+    ]);
+    cells.join(",")
+}
+
+fn endpoint_row(name: &str, stats: &EndpointStats) -> String {
+    let codes = stats.codes.iter().map(|(code, n)| format!("{code}:{n}"));
+    let errors = stats.errors.iter().map(|(code, n)| format!("{code}:{n}"));
+    let mut cells = vec![
+        quoted(name),
+        stats.requests.to_string(),
+        stats.responses().to_string(),
+        stats.failures().to_string(),
+        quoted(&errors.collect::<Vec<_>>().join(" ")),
+        quoted(&codes.collect::<Vec<_>>().join(" ")),
+        stats.body_bytes.to_string(),
+        stats.sent_bytes.to_string(),
+        stats.connections.to_string(),
+    ];
+    for histogram in [&stats.service_us, &stats.intended_us] {
+        cells.extend(percentiles(histogram));
+        cells.extend(extremes(histogram));
+    }
+    cells.join(",")
+}
+
+fn percentiles(histogram: &Histogram) -> [String; 3] {
+    PERCENTILES.map(|(_, q)| quantile(histogram, q))
+}
+
+fn quantile(histogram: &Histogram, q: f64) -> String {
+    present(histogram, || histogram.quantile(q).to_string())
+}
+
+fn extremes(histogram: &Histogram) -> [String; 3] {
+    [
+        present(histogram, || histogram.min().to_string()),
+        present(histogram, || format!("{:.1}", histogram.mean())),
+        present(histogram, || histogram.max().to_string()),
+    ]
+}
+
+fn present(histogram: &Histogram, text: impl Fn() -> String) -> String {
+    if histogram.count() == 0 {
+        return String::new();
+    }
+    text()
+}
+
+/// A text cell, quoted where it must be.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        return format!("\"{}\"", text.replace('"', "\"\""));
+    }
+    text.to_owned()
+}

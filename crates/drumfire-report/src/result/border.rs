@@ -1,0 +1,620 @@
+//! The structs of the result file and the conversions from and to the types of
+//! drumfire-metrics, which themselves know nothing of files.
+
+use super::ResultError;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use drumfire_metrics as metrics;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+type Fallible<T> = std::result::Result<T, ResultError>;
+
+/// Most intervals that are read.
+const MAX_INTERVALS: usize = 2 * metrics::Summary::TIMELINE_LIMIT;
+
+/// The whole file below `drumfire`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Result {
+    version: u32,
+    facts: Facts,
+    verdict: Verdict,
+    total: Snapshot,
+    timeline: Vec<Interval>,
+}
+
+impl From<&metrics::Summary> for Result {
+    fn from(summary: &metrics::Summary) -> Self {
+        Self {
+            version: super::VERSION,
+            facts: (&summary.facts).into(),
+            verdict: (&summary.verdict).into(),
+            total: (&summary.total).into(),
+            timeline: summary.timeline.iter().map(Interval::from).collect(),
+        }
+    }
+}
+
+impl TryFrom<Result> for metrics::Summary {
+    type Error = ResultError;
+    fn try_from(file: Result) -> Fallible<Self> {
+        if file.timeline.len() > MAX_INTERVALS {
+            let reason = format!("{} intervals, limit {MAX_INTERVALS}", file.timeline.len());
+            return Err(ResultError::Field {
+                field: "timeline",
+                reason,
+            });
+        }
+        Ok(Self {
+            facts: file.facts.into(),
+            verdict: file.verdict.into(),
+            total: file.total.try_into()?,
+            timeline: file
+                .timeline
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Fallible<_>>()?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    run_id: String,
+    title: String,
+    target: String,
+    /// Of the Drumfire that made the run.
+    made_by: String,
+    host: String,
+    shards: u32,
+    started_at_us: u64,
+    duration_us: u64,
+    planned: Option<u64>,
+    stages: Vec<Stage>,
+}
+
+impl From<&metrics::RunFacts> for Facts {
+    fn from(facts: &metrics::RunFacts) -> Self {
+        Self {
+            run_id: facts.run_id.clone(),
+            title: facts.title.clone(),
+            target: facts.target.clone(),
+            made_by: facts.version.clone(),
+            host: facts.host.clone(),
+            shards: facts.shards,
+            started_at_us: facts.started_at_us,
+            duration_us: facts.duration_us,
+            planned: facts.planned,
+            stages: facts.stages.iter().map(Stage::from).collect(),
+        }
+    }
+}
+
+impl From<Facts> for metrics::RunFacts {
+    fn from(facts: Facts) -> Self {
+        Self {
+            run_id: facts.run_id,
+            title: facts.title,
+            target: facts.target,
+            version: facts.made_by,
+            host: facts.host,
+            shards: facts.shards,
+            started_at_us: facts.started_at_us,
+            duration_us: facts.duration_us,
+            planned: facts.planned,
+            stages: facts.stages.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stage {
+    name: Option<String>,
+    start_us: u64,
+    end_us: u64,
+    planned: Option<u64>,
+}
+
+impl From<&metrics::StageFacts> for Stage {
+    fn from(stage: &metrics::StageFacts) -> Self {
+        Self {
+            name: stage.name.clone(),
+            start_us: stage.start_us,
+            end_us: stage.end_us,
+            planned: stage.planned,
+        }
+    }
+}
+
+impl From<Stage> for metrics::StageFacts {
+    fn from(stage: Stage) -> Self {
+        Self {
+            name: stage.name,
+            start_us: stage.start_us,
+            end_us: stage.end_us,
+            planned: stage.planned,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Interval {
+    planned: f64,
+    snapshot: Snapshot,
+}
+
+impl From<&metrics::Interval> for Interval {
+    fn from(interval: &metrics::Interval) -> Self {
+        Self {
+            planned: interval.planned,
+            snapshot: (&interval.snapshot).into(),
+        }
+    }
+}
+
+impl TryFrom<Interval> for metrics::Interval {
+    type Error = ResultError;
+    fn try_from(interval: Interval) -> Fallible<Self> {
+        Ok(Self {
+            planned: interval.planned,
+            snapshot: interval.snapshot.try_into()?,
+        })
+    }
+}
+
+type Counts = BTreeMap<String, u64>;
+
+#[derive(Serialize, Deserialize)]
+struct Snapshot {
+    start_us: u64,
+    end_us: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    endpoints: BTreeMap<String, Endpoint>,
+    iterations: Iterations,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    errors: Counts,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    counters: Counts,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rates: Counts,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    histograms: BTreeMap<String, Custom>,
+    health: Health,
+}
+
+impl From<&metrics::Snapshot> for Snapshot {
+    fn from(snapshot: &metrics::Snapshot) -> Self {
+        Self {
+            start_us: snapshot.start_us,
+            end_us: snapshot.end_us,
+            endpoints: map_values(&snapshot.endpoints, Endpoint::from),
+            iterations: (&snapshot.iterations).into(),
+            errors: snapshot.errors.clone(),
+            counters: snapshot.counters.clone(),
+            rates: snapshot.rates.clone(),
+            histograms: map_values(&snapshot.histograms, Custom::from),
+            health: (&snapshot.health).into(),
+        }
+    }
+}
+
+impl TryFrom<Snapshot> for metrics::Snapshot {
+    type Error = ResultError;
+    fn try_from(snapshot: Snapshot) -> Fallible<Self> {
+        Ok(Self {
+            start_us: snapshot.start_us,
+            end_us: snapshot.end_us,
+            endpoints: try_map_values(snapshot.endpoints)?,
+            iterations: snapshot.iterations.try_into()?,
+            errors: snapshot.errors,
+            counters: snapshot.counters,
+            rates: snapshot.rates,
+            histograms: try_map_values(snapshot.histograms)?,
+            health: snapshot.health.try_into()?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Endpoint {
+    requests: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    codes: BTreeMap<u16, u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    errors: Counts,
+    body_bytes: u64,
+    sent_bytes: u64,
+    connections: u64,
+    /// Keys `1xx` to `5xx`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    first_byte_us: BTreeMap<String, Histogram>,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    service_us: Histogram,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    intended_us: Histogram,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    dns_us: Histogram,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    connect_us: Histogram,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    tls_us: Histogram,
+}
+
+impl From<&metrics::EndpointStats> for Endpoint {
+    fn from(stats: &metrics::EndpointStats) -> Self {
+        let classes = stats.first_byte_us.iter().enumerate();
+        Self {
+            requests: stats.requests,
+            codes: stats.codes.clone(),
+            errors: stats.errors.clone(),
+            body_bytes: stats.body_bytes,
+            sent_bytes: stats.sent_bytes,
+            connections: stats.connections,
+            first_byte_us: classes
+                .filter(|(_, histogram)| histogram.count() > 0)
+                .map(|(class, histogram)| (class_key(class), histogram.into()))
+                .collect(),
+            service_us: (&stats.service_us).into(),
+            intended_us: (&stats.intended_us).into(),
+            dns_us: (&stats.dns_us).into(),
+            connect_us: (&stats.connect_us).into(),
+            tls_us: (&stats.tls_us).into(),
+        }
+    }
+}
+
+impl TryFrom<Endpoint> for metrics::EndpointStats {
+    type Error = ResultError;
+    fn try_from(mut stats: Endpoint) -> Fallible<Self> {
+        let mut first_byte_us: [metrics::Histogram; 6] = Default::default();
+        for (class, histogram) in first_byte_us.iter_mut().enumerate() {
+            if let Some(found) = stats.first_byte_us.remove(&class_key(class)) {
+                *histogram = found.try_into()?;
+            }
+        }
+        Ok(Self {
+            requests: stats.requests,
+            codes: stats.codes,
+            errors: stats.errors,
+            body_bytes: stats.body_bytes,
+            sent_bytes: stats.sent_bytes,
+            connections: stats.connections,
+            first_byte_us,
+            service_us: stats.service_us.try_into()?,
+            intended_us: stats.intended_us.try_into()?,
+            dns_us: stats.dns_us.try_into()?,
+            connect_us: stats.connect_us.try_into()?,
+            tls_us: stats.tls_us.try_into()?,
+        })
+    }
+}
+
+fn class_key(class: usize) -> String {
+    format!("{class}xx")
+}
+
+#[derive(Serialize, Deserialize)]
+struct Iterations {
+    started: u64,
+    completed: u64,
+    failed: u64,
+    interrupted: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    dropped: BTreeMap<DropReason, u64>,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    duration_us: Histogram,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    lateness_us: Histogram,
+}
+
+impl From<&metrics::IterationStats> for Iterations {
+    fn from(stats: &metrics::IterationStats) -> Self {
+        let dropped = stats.dropped.iter();
+        Self {
+            started: stats.started,
+            completed: stats.completed,
+            failed: stats.failed,
+            interrupted: stats.interrupted,
+            dropped: dropped.map(|(reason, n)| ((*reason).into(), *n)).collect(),
+            duration_us: (&stats.duration_us).into(),
+            lateness_us: (&stats.lateness_us).into(),
+        }
+    }
+}
+
+impl TryFrom<Iterations> for metrics::IterationStats {
+    type Error = ResultError;
+    fn try_from(stats: Iterations) -> Fallible<Self> {
+        let dropped = stats.dropped.into_iter();
+        Ok(Self {
+            started: stats.started,
+            completed: stats.completed,
+            failed: stats.failed,
+            interrupted: stats.interrupted,
+            dropped: dropped.map(|(reason, n)| (reason.into(), n)).collect(),
+            duration_us: stats.duration_us.try_into()?,
+            lateness_us: stats.lateness_us.try_into()?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Health {
+    cpu_us: u64,
+    cpu_available_us: u64,
+    busiest_shard: f64,
+    memory_bytes: u64,
+    sockets: u64,
+    users: u64,
+    #[serde(default, skip_serializing_if = "Histogram::is_empty")]
+    loop_lag_us: Histogram,
+    descriptors_exhausted: u64,
+    ports_exhausted: u64,
+}
+
+impl From<&metrics::GeneratorHealth> for Health {
+    fn from(health: &metrics::GeneratorHealth) -> Self {
+        Self {
+            cpu_us: health.cpu_us,
+            cpu_available_us: health.cpu_available_us,
+            busiest_shard: health.busiest_shard,
+            memory_bytes: health.memory_bytes,
+            sockets: health.sockets,
+            users: health.users,
+            loop_lag_us: (&health.loop_lag_us).into(),
+            descriptors_exhausted: health.descriptors_exhausted,
+            ports_exhausted: health.ports_exhausted,
+        }
+    }
+}
+
+impl TryFrom<Health> for metrics::GeneratorHealth {
+    type Error = ResultError;
+    fn try_from(health: Health) -> Fallible<Self> {
+        Ok(Self {
+            cpu_us: health.cpu_us,
+            cpu_available_us: health.cpu_available_us,
+            busiest_shard: health.busiest_shard,
+            memory_bytes: health.memory_bytes,
+            sockets: health.sockets,
+            users: health.users,
+            loop_lag_us: health.loop_lag_us.try_into()?,
+            descriptors_exhausted: health.descriptors_exhausted,
+            ports_exhausted: health.ports_exhausted,
+        })
+    }
+}
+
+/// A histogram that a script made.
+#[derive(Serialize, Deserialize)]
+struct Custom {
+    unit: Unit,
+    values: Histogram,
+}
+
+impl From<&(metrics::Unit, metrics::Histogram)> for Custom {
+    fn from((unit, histogram): &(metrics::Unit, metrics::Histogram)) -> Self {
+        Self {
+            unit: (*unit).into(),
+            values: histogram.into(),
+        }
+    }
+}
+
+impl TryFrom<Custom> for (metrics::Unit, metrics::Histogram) {
+    type Error = ResultError;
+    fn try_from(custom: Custom) -> Fallible<Self> {
+        Ok((custom.unit.into(), custom.values.try_into()?))
+    }
+}
+
+/// Counts in HDR V2 as base64, beside what that encoding does not hold.
+#[derive(Default, Serialize, Deserialize)]
+struct Histogram {
+    count: u64,
+    min: u64,
+    max: u64,
+    sum: u128,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    saturated: u64,
+    hdr: String,
+}
+
+impl Histogram {
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl From<&metrics::Histogram> for Histogram {
+    fn from(histogram: &metrics::Histogram) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        Self {
+            count: histogram.count(),
+            min: histogram.min(),
+            max: histogram.max(),
+            sum: histogram.sum(),
+            saturated: histogram.saturated(),
+            hdr: BASE64.encode(histogram.encode_v2()),
+        }
+    }
+}
+
+impl TryFrom<Histogram> for metrics::Histogram {
+    type Error = ResultError;
+    /// Packs at once, so that memory stays in proportion to the file.
+    fn try_from(file: Histogram) -> Fallible<Self> {
+        if file.is_empty() {
+            return Ok(Self::new());
+        }
+        let refused = |reason: String| ResultError::Field {
+            field: "histogram",
+            reason,
+        };
+        let bytes = BASE64
+            .decode(&file.hdr)
+            .map_err(|e| refused(e.to_string()))?;
+        let mut histogram = Self::decode_v2(&bytes).map_err(|e| refused(e.to_string()))?;
+        if histogram.count() != file.count {
+            let reason = format!("count {} beside {} values", file.count, histogram.count());
+            return Err(refused(reason));
+        }
+        histogram
+            .restore(file.min, file.max, file.sum, file.saturated)
+            .map_err(|e| refused(e.to_string()))?;
+        histogram.pack();
+        Ok(histogram)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Verdict {
+    thresholds: Vec<Threshold>,
+    saturations: Vec<Saturation>,
+    notes: Vec<String>,
+}
+
+impl From<&metrics::Verdict> for Verdict {
+    fn from(verdict: &metrics::Verdict) -> Self {
+        Self {
+            thresholds: verdict.thresholds.iter().map(Threshold::from).collect(),
+            saturations: verdict.saturations.iter().map(Saturation::from).collect(),
+            notes: verdict.notes.clone(),
+        }
+    }
+}
+
+impl From<Verdict> for metrics::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            thresholds: verdict.thresholds.into_iter().map(Into::into).collect(),
+            saturations: verdict.saturations.into_iter().map(Into::into).collect(),
+            notes: verdict.notes,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Threshold {
+    text: String,
+    passed: bool,
+    strict: bool,
+    value: Option<f64>,
+    aborted_at_us: Option<u64>,
+}
+
+impl From<&metrics::ThresholdOutcome> for Threshold {
+    fn from(outcome: &metrics::ThresholdOutcome) -> Self {
+        Self {
+            text: outcome.text.clone(),
+            passed: outcome.passed,
+            strict: outcome.strict,
+            value: outcome.value,
+            aborted_at_us: outcome.aborted_at_us,
+        }
+    }
+}
+
+impl From<Threshold> for metrics::ThresholdOutcome {
+    fn from(threshold: Threshold) -> Self {
+        Self {
+            text: threshold.text,
+            passed: threshold.passed,
+            strict: threshold.strict,
+            value: threshold.value,
+            aborted_at_us: threshold.aborted_at_us,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saturation {
+    cause: Cause,
+    start_us: u64,
+    end_us: u64,
+    worst: u64,
+}
+
+impl From<&metrics::Saturation> for Saturation {
+    fn from(stretch: &metrics::Saturation) -> Self {
+        Self {
+            cause: stretch.cause.into(),
+            start_us: stretch.start_us,
+            end_us: stretch.end_us,
+            worst: stretch.worst,
+        }
+    }
+}
+
+impl From<Saturation> for metrics::Saturation {
+    fn from(stretch: Saturation) -> Self {
+        Self {
+            cause: stretch.cause.into(),
+            start_us: stretch.start_us,
+            end_us: stretch.end_us,
+            worst: stretch.worst,
+        }
+    }
+}
+
+/// An enum of the file beside its twin in drumfire-metrics.
+macro_rules! twin {
+    ($ours:ident, $theirs:ty, $($variant:ident),+) => {
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum $ours { $($variant),+ }
+
+        impl From<$theirs> for $ours {
+            fn from(theirs: $theirs) -> Self {
+                match theirs { $(<$theirs>::$variant => Self::$variant),+ }
+            }
+        }
+
+        impl From<$ours> for $theirs {
+            fn from(ours: $ours) -> Self {
+                match ours { $($ours::$variant => Self::$variant),+ }
+            }
+        }
+    };
+}
+
+twin!(
+    DropReason,
+    metrics::DropReason,
+    UserCap,
+    Generator,
+    Stopped,
+    AgentLost
+);
+twin!(Unit, metrics::Unit, Duration, Number);
+twin!(
+    Cause,
+    metrics::SaturationCause,
+    Late,
+    LoopLag,
+    Processor,
+    Descriptors,
+    Ports
+);
+
+fn map_values<'a, T: 'a, U>(
+    map: &'a BTreeMap<String, T>,
+    convert: impl Fn(&'a T) -> U,
+) -> BTreeMap<String, U> {
+    map.iter()
+        .map(|(key, value)| (key.clone(), convert(value)))
+        .collect()
+}
+
+fn try_map_values<T, U: TryFrom<T, Error = ResultError>>(
+    map: BTreeMap<String, T>,
+) -> Fallible<BTreeMap<String, U>> {
+    map.into_iter()
+        .map(|(key, value)| Ok((key, value.try_into()?)))
+        .collect()
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}

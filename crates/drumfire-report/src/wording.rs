@@ -1,0 +1,113 @@
+//! Numbers, times and judgements as words, the same in every report.
+
+use drumfire_metrics::{DropReason, Saturation, SaturationCause};
+
+/// Rounds to one digit after the point, halves upward.
+pub(crate) fn tenths(value: f64) -> f64 {
+    (value * 10.0 + 0.5).floor() / 10.0
+}
+
+/// Microseconds as milliseconds with about three significant digits: `0.052`, `1.25`, `12.5`, `1250`.
+pub(crate) fn ms(us: f64) -> String {
+    let ms = us / 1e3;
+    let digits = match ms {
+        ms if ms < 1.0 => 3,
+        ms if ms < 10.0 => 2,
+        ms if ms < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{ms:.digits$}")
+}
+
+/// A count with its thousands apart: `1,234,567`.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Events per second: one digit after the point below a thousand.
+pub(crate) fn per_second(events: u64, duration_us: u64) -> String {
+    let rate = rate(events, duration_us);
+    if rate < 1_000.0 {
+        format!("{rate:.1}/s")
+    } else {
+        format!("{}/s", count(rate.round() as u64))
+    }
+}
+
+/// Events per second; zero for no time.
+pub(crate) fn rate(events: u64, duration_us: u64) -> f64 {
+    if duration_us == 0 {
+        return 0.0;
+    }
+    events as f64 * 1e6 / duration_us as f64
+}
+
+/// A share of a whole as a percentage; zero of nothing.
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    part as f64 * 100.0 / whole as f64
+}
+
+/// Bytes in the largest unit that leaves at least one: `12 B`, `3.4 KiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let step = (0..UNITS.len())
+        .rev()
+        .find(|step| n >> (10 * step) > 0)
+        .unwrap_or(0);
+    if step == 0 {
+        return format!("{n} B");
+    }
+    format!(
+        "{:.1} {}",
+        n as f64 / (1u64 << (10 * step)) as f64,
+        UNITS[step]
+    )
+}
+
+/// A length of time or an offset from the run's start: `0.8 s`, `12 s`, `2 min 05 s`, `1 h 02 min`.
+pub(crate) fn span(us: u64) -> String {
+    let seconds = (us + 500_000) / 1_000_000;
+    match seconds {
+        _ if us < 9_950_000 && !us.is_multiple_of(1_000_000) => format!("{:.1} s", us as f64 / 1e6),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+/// Why iterations were dropped.
+pub(crate) fn drop_reason(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::UserCap => "cap on concurrent users",
+        DropReason::Generator => "generator too slow",
+        DropReason::Stopped => "run stopped",
+        DropReason::AgentLost => "agent lost",
+    }
+}
+
+/// One stretch of saturation: `from 12 s to 40 s: late by p99 85 ms`.
+pub(crate) fn saturation(stretch: &Saturation) -> String {
+    let from = span(stretch.start_us);
+    let to = span(stretch.end_us);
+    let worst_ms = ms(stretch.worst as f64);
+    let times = count(stretch.worst);
+    let what = match stretch.cause {
+        SaturationCause::Late => format!("late by p99 {worst_ms} ms"),
+        SaturationCause::LoopLag => format!("event loop lagged by p99 {worst_ms} ms"),
+        SaturationCause::Processor => "no processor time left".to_owned(),
+        SaturationCause::Descriptors => format!("out of file descriptors {times} times"),
+        SaturationCause::Ports => format!("out of local ports {times} times"),
+    };
+    format!("from {from} to {to}: {what}")
+}
