@@ -255,6 +255,11 @@ impl Snapshot {
         self.merge_all_but_health(other);
     }
 
+    /// Length of the interval in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.end_us.saturating_sub(self.start_us) as f64 / 1e6
+    }
+
     /// Turns every histogram to the form that takes least memory.
     pub fn pack(&mut self) {
         self.histograms_mut().for_each(Histogram::pack);
@@ -275,6 +280,11 @@ impl Snapshot {
             .map(Histogram::memory_bytes)
             .sum::<usize>();
         size_of::<Self>() + names + histograms
+    }
+
+    /// Values of all histograms that were above [`Histogram::MAX_VALUE`].
+    pub fn values_above_limit(&self) -> u64 {
+        self.all_histograms().map(Histogram::saturated).sum()
     }
 
     fn merge_all_but_health(&mut self, other: &Snapshot) {

@@ -1,48 +1,9 @@
 //! Thresholds passed or failed, and whether the measurement itself can be
 //! trusted.
 
-/// One threshold as judged.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ThresholdOutcome {
-    /// As the script says it (`http.response_time.p95 < 200`).
-    pub text: String,
-    /// Whether it held.
-    pub passed: bool,
-    /// A failed strict threshold fails the run.
-    pub strict: bool,
-    /// The measured value, none where the metric is missing.
-    pub value: Option<f64>,
-    /// When it ended the run, microseconds since the run's start.
-    pub aborted_at_us: Option<u64>,
-}
-
-/// Why the generator was the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SaturationCause {
-    /// Arrivals started late.
-    Late,
-    /// Timers of the event loop fired late.
-    LoopLag,
-    /// A shard had no processor time left.
-    Processor,
-    /// No file descriptor was left.
-    Descriptors,
-    /// No local port was left.
-    Ports,
-}
-
-/// A stretch of the run in which the generator was the limit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Saturation {
-    /// Why.
-    pub cause: SaturationCause,
-    /// Start, microseconds since the run's start.
-    pub start_us: u64,
-    /// End.
-    pub end_us: u64,
-    /// Worst p99 of the cause in the stretch, in microseconds (late, lag), or a count.
-    pub worst: u64,
-}
+use crate::saturation::{full_processor_note, join, saturations};
+use crate::threshold::{Abort, ThresholdOutcome, ThresholdRule};
+use crate::{NameOptions, NamedMetrics, Saturation, Summary};
 
 /// The judgement of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,17 +12,70 @@ pub struct Verdict {
     pub thresholds: Vec<ThresholdOutcome>,
     /// Stretches in which the generator was the limit.
     pub saturations: Vec<Saturation>,
-    /// Notes a reader must see ("planned 100 = started 90 + dropped 9" is a broken invariant).
+    /// Notes a reader must see (`planned 100 is not started 90 + dropped 9`, a broken invariant).
     pub notes: Vec<String>,
 }
 
 impl Verdict {
+    /// Judges a finished run: its thresholds by the whole, the generator by
+    /// the timeline. `aborted` is the threshold that ended it early, which has failed
+    /// whatever the drain brought afterwards.
+    pub fn judge(
+        summary: &Summary,
+        rules: &[ThresholdRule],
+        names: &NameOptions,
+        aborted: Option<Abort>,
+    ) -> Self {
+        let metrics = NamedMetrics::of_with(&summary.total, names);
+        let seconds = summary.total.seconds();
+        let mut thresholds: Vec<_> = rules
+            .iter()
+            .map(|rule| rule.judge(&metrics, seconds))
+            .collect();
+        if let Some(outcome) = aborted.and_then(|abort| thresholds.get_mut(abort.rule)) {
+            outcome.passed = false;
+            outcome.aborted_at_us = aborted.map(|abort| abort.at_us);
+        }
+        let mut notes = summary.check_invariants();
+        notes.extend(summary.limits_hit());
+        notes.extend(full_processor_note(&summary.timeline));
+        Self {
+            thresholds,
+            saturations: saturations(&summary.timeline),
+            notes,
+        }
+    }
+
     /// Whether every strict threshold held.
     pub fn passed(&self) -> bool {
         self.thresholds.iter().all(|t| t.passed || !t.strict)
     }
+
     /// Whether the generator was never the limit.
     pub fn trustworthy(&self) -> bool {
         self.saturations.is_empty()
+    }
+
+    /// Adds the verdict on another part of the run. A threshold that failed
+    /// in one part has failed; its value is that of the failing part, since the
+    /// rule itself is not at hand: judge again where it is.
+    pub fn merge(&mut self, other: &Verdict) {
+        for theirs in &other.thresholds {
+            match self
+                .thresholds
+                .iter_mut()
+                .find(|ours| ours.text == theirs.text)
+            {
+                Some(ours) if ours.passed && !theirs.passed => *ours = theirs.clone(),
+                Some(_) => {}
+                None => self.thresholds.push(theirs.clone()),
+            }
+        }
+        self.saturations = join(&self.saturations, &other.saturations);
+        for note in &other.notes {
+            if !self.notes.contains(note) {
+                self.notes.push(note.clone());
+            }
+        }
     }
 }
