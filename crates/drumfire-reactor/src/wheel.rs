@@ -13,7 +13,8 @@ const TICK_BITS: u32 = 16;
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-const REACH_TICKS: u64 = 1 << (SLOT_BITS * LEVELS as u32);
+/// One slot of the top level short of a full turn, whose last slot would be the present one.
+const REACH_TICKS: u64 = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
 const NONE: u32 = u32::MAX;
 
 /// Names an armed timer.
@@ -225,6 +226,19 @@ mod tests {
     impl std::task::Wake for Count {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_reach_waits_and_is_looked_at_in_time_to_come() {
+        for now_ns in [0, 1 << TICK_BITS, 12_345_678_901_234] {
+            let mut wheel = Wheel::new(now_ns);
+            let count = Arc::new(Count(AtomicU64::new(0)));
+            wheel.insert(u64::MAX, count.clone().into());
+            wheel.advance(now_ns + 1_000_000_000, |waker| waker.wake());
+            assert_eq!(count.0.load(Ordering::Relaxed), 0);
+            let next = wheel.next_deadline_ns().unwrap();
+            assert!(next > now_ns + 3_600_000_000_000, "{next}");
         }
     }
 
