@@ -100,6 +100,7 @@ struct Run<'a> {
     control: &'a Control,
     simulated: bool,
     summary: Summary,
+    overtime: bool,
     draining: usize,
     draining_users: u64,
 }
@@ -112,6 +113,7 @@ impl<'a> Run<'a> {
             control,
             simulated,
             summary: Summary::default(),
+            overtime: false,
             draining: 0,
             draining_users: 0,
         }
@@ -143,9 +145,10 @@ impl<'a> Run<'a> {
             }
         }
         self.tell(observer, &Event::Finished);
+        let stopped = self.stopping();
         Ok(Outcome {
             summary: self.summary,
-            stopped: self.control.stopping(),
+            stopped,
         })
     }
 
@@ -241,7 +244,7 @@ impl<'a> Run<'a> {
                 false => now().saturating_sub(start_ns) / 1000,
             };
             if stopping.is_none()
-                && let Some(reason) = self.control.stopping()
+                && let Some(reason) = self.stopping()
             {
                 stopping = Some(reason);
                 self.tell(observer, &Event::Stopping(reason));
@@ -280,12 +283,18 @@ impl<'a> Run<'a> {
                     self.tell(observer, &Event::Draining { users });
                 }
             }
+            Message::Overtime => self.overtime = true,
             Message::Ready | Message::Failed(_) => {}
         }
         while let Some(snapshot) = aggregate.complete() {
             self.push(snapshot);
             self.tell(observer, &Event::Interval);
         }
+    }
+
+    fn stopping(&self) -> Option<StopReason> {
+        let overtime = self.overtime.then_some(StopReason::MaxDuration);
+        self.control.stopping().or(overtime)
     }
 
     fn push(&mut self, mut snapshot: Snapshot) {

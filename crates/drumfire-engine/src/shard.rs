@@ -1,6 +1,6 @@
 //! One shard: a thread, its reactor, its users, its recorder.
 
-use crate::control::{Control, Stop};
+use crate::control::{Control, Stop, StopReason};
 use crate::drain::Running;
 use crate::health::{HealthReader, probe_lag};
 use crate::program::{Iteration, IterationEnd, Program, Seed, Shard, ShardProgram, VirtualUser};
@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Length of the intervals that shards hand over.
 pub(crate) const INTERVAL_US: u64 = 1_000_000;
@@ -30,6 +30,8 @@ pub(crate) enum Message {
     Snapshot(usize, Box<Snapshot>),
     /// The schedule is over.
     Draining(u64),
+    /// The longest allowed duration is over.
+    Overtime,
     /// Nothing more will come.
     Ended(usize),
 }
@@ -63,6 +65,7 @@ pub(crate) struct Graces {
 /// A shard whose load is running.
 pub(crate) struct ShardRun {
     pub(crate) start_ns: u64,
+    /// The shard's own stop: the run's, or its own clock's.
     pub(crate) control: Control,
     pub(crate) running: Rc<Running>,
     pub(crate) users_limit: u64,
@@ -95,7 +98,7 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
     let Ok(start_ns) = start.await else { return };
     let run = Rc::new(ShardRun {
         start_ns,
-        control: assignment.control.clone(),
+        control: Control::default(),
         running: Rc::default(),
         users_limit: assignment.users_limit,
         index: assignment.index,
@@ -110,12 +113,10 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
     let snapshots = Rc::new(Snapshots::new(run.clone(), &assignment));
     spawn(probe_lag(snapshots.lag_us.clone()));
     spawn(snapshots.clone().every_interval());
+    spawn(forward(assignment.control.watch(), run.control.clone()));
     if let Some(limit) = assignment.graces.max_duration {
-        let control = assignment.control.clone();
-        spawn(async move {
-            sleep_until_precise(start_ns + limit.as_nanos() as u64).await;
-            control.begin(crate::StopReason::MaxDuration);
-        });
+        let until_ns = start_ns + limit.as_nanos() as u64;
+        spawn(end_at(until_ns, run.control.clone(), messages.clone()));
     }
     sleep_until_precise(start_ns).await;
     match &assignment.plan.load {
@@ -127,6 +128,27 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
     run.count_interrupted();
     snapshots.hand_over(now(), true);
     tell(&messages, Message::Ended(assignment.index as usize));
+}
+
+/// Hands the run's stop on to the shard, whose own it is from then on.
+async fn forward(mut stop: watch::Receiver<Stop>, shard: Control) {
+    loop {
+        match *stop.borrow_and_update() {
+            Stop::No => {}
+            Stop::Drain(reason) => shard.begin(reason),
+            Stop::Now(reason) => shard.stop_now(reason),
+        }
+        if stop.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends the shard's load at the longest allowed duration, by the shard's own clock.
+async fn end_at(until_ns: u64, shard: Control, messages: SyncSender<Message>) {
+    sleep_until_precise(until_ns).await;
+    shard.begin(StopReason::MaxDuration);
+    tell(&messages, Message::Overtime);
 }
 
 /// The aggregator listens until every shard has ended, so a message always arrives.
