@@ -1,6 +1,7 @@
 //! Chunked bodies: a state machine over pieces that may be cut anywhere.
 //! Extensions are skipped, trailers checked and skipped, both within limits.
 
+use crate::request::{is_token, is_value};
 use crate::{Failure, Limits};
 use std::ops::Range;
 
@@ -134,7 +135,7 @@ impl ChunkDecoder {
                 Ok(State::TrailerName)
             }
             (State::TrailerValue, b'\r') => Ok(State::TrailerEnd),
-            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..=0xff) => Ok(State::TrailerValue),
+            (State::TrailerValue, byte) if is_value(byte) => Ok(State::TrailerValue),
             (State::TrailerEnd, b'\n') => Ok(State::TrailerStart),
             _ => Err(Failure::BadHeader),
         }
@@ -162,9 +163,4 @@ fn next_in_size(size: u64, digits: bool, byte: u8) -> Result<State, Failure> {
         b'\n' => Err(Failure::BadLineEnd),
         _ => Err(Failure::BadChunkSize),
     }
-}
-
-/// The bytes that RFC 9110 allows in a header's name.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

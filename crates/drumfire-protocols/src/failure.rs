@@ -79,7 +79,17 @@ failures! {
     CertificateSignature = "CERT_SIGNATURE_FAILURE",
     /// The certificate cannot be used for another reason.
     CertificateRejected = "CERT_REJECTED",
-    /// The target ended the handshake with an alert.
+    /// The target wants a certificate of the client's.
+    TlsCertificateRequired = "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    /// The target does not know the issuer of the client's certificate.
+    TlsUnknownCa = "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+    /// The target takes the client's certificate for a bad one.
+    TlsBadCertificate = "ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE",
+    /// The target found nothing in common in the handshake.
+    TlsHandshakeFailure = "ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE",
+    /// The target does not speak this version of TLS.
+    TlsProtocolVersion = "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION",
+    /// The target ended the handshake with another alert.
     TlsAlert = "ERR_SSL_TLS_ALERT",
     /// What came is not TLS.
     TlsNotSpoken = "ERR_SSL_WRONG_VERSION_NUMBER",
@@ -131,6 +141,12 @@ failures! {
     /// A redirect to another protocol than HTTP.
     UnsupportedRedirect = "ERR_UNSUPPORTED_PROTOCOL",
 
+    /// A method or the name of a header has a byte that it cannot have.
+    InvalidToken = "ERR_INVALID_HTTP_TOKEN",
+    /// The path and query of a request have a byte that they cannot have.
+    InvalidTarget = "ERR_UNESCAPED_CHARACTERS",
+    /// The value of a header has a byte that it cannot have.
+    InvalidHeaderValue = "ERR_INVALID_CHAR",
     /// The request cannot be sent in this version of HTTP.
     BadRequest = "ERR_INVALID_ARG_VALUE",
     /// The HTTP/2 peer broke the protocol or ended the connection with an error.
