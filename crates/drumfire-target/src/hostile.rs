@@ -143,7 +143,7 @@ pub(crate) fn eof(_: &Query, _: &mut Xoshiro256PlusPlus, _: &Target) -> Answer {
 pub(crate) fn early_hints(_: &Query, _: &mut Xoshiro256PlusPlus, _: &Target) -> Answer {
     seize(Attack::Send(
         "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n\
-         HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"hinted\":true}",
+         HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"hinted\":true}",
         After::KeepAlive,
     ))
 }

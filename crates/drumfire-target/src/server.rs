@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
@@ -381,13 +381,19 @@ impl Line {
         ordinal: u64,
     ) -> Result<Query, Response<Body>> {
         let (head, body) = request.into_parts();
+        let too_large = || {
+            plain(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the request body is above 16 MiB\n",
+            )
+        };
+        if body.size_hint().lower() > REQUEST_BODY_LIMIT_BYTES as u64 {
+            return Err(too_large());
+        }
         let body: Bytes = match Limited::new(body, REQUEST_BODY_LIMIT_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                return Err(plain(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "the request body is above 16 MiB\n",
-                ));
+                return Err(too_large());
             }
             Err(error) => {
                 return Err(plain(
