@@ -110,13 +110,16 @@ impl ThresholdRule {
 impl Comparison {
     /// Whether `value` stands so to `limit`; NaN never does.
     pub fn holds(self, value: f64, limit: f64) -> bool {
+        let Some(ordering) = value.partial_cmp(&limit) else {
+            return false;
+        };
         match self {
-            Self::Less => value < limit,
-            Self::LessOrEqual => value <= limit,
-            Self::Greater => value > limit,
-            Self::GreaterOrEqual => value >= limit,
-            Self::Equal => value == limit,
-            Self::NotEqual => value < limit || value > limit,
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
         }
     }
 }
