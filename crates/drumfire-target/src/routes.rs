@@ -14,6 +14,7 @@ mod timing;
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -239,7 +240,8 @@ pub(crate) struct Query {
     /// The number of the request, from 0.
     pub(crate) ordinal: u64,
     pub(crate) peer: SocketAddr,
-    pub(crate) tls: bool,
+    /// What was agreed on in the TLS handshake; null over plain HTTP.
+    pub(crate) tls: Arc<Value>,
     pub(crate) params: Vec<String>,
 }
 

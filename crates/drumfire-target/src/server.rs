@@ -16,6 +16,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
@@ -228,13 +229,11 @@ impl Target {
         peer: SocketAddr,
         acceptor: Option<TlsAcceptor>,
     ) {
-        let connection = self.stats.opened();
-        let tls = acceptor.is_some();
         let line = Line {
             target: Arc::clone(&self),
-            connection,
+            connection: self.stats.opened(),
             peer,
-            tls,
+            tls: Arc::default(),
         };
         // Whatever ends a conversation is the client's to judge; the counters tell the rest.
         line.talk(stream, acceptor).await.ok();
@@ -248,16 +247,18 @@ struct Line {
     target: Arc<Target>,
     connection: u64,
     peer: SocketAddr,
-    tls: bool,
+    /// What was agreed on in the handshake, for `/echo`.
+    tls: Arc<Value>,
 }
 
 impl Line {
-    async fn talk(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<()> {
+    async fn talk(mut self, stream: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut wire = match acceptor {
             Some(acceptor) => Wire::tls(acceptor.accept(stream).await?),
             None => Wire::plain(stream),
         };
+        self.tls = Arc::new(wire.tls_facts());
         if wire.speaks_http2().await? {
             self.talk_http2(wire).await
         } else {
@@ -408,8 +409,46 @@ impl Line {
             connection: self.connection,
             ordinal,
             peer: self.peer,
-            tls: self.tls,
+            tls: Arc::clone(&self.tls),
             params: Vec::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(stall: &str) -> Line {
+        let options = TargetOptions {
+            stall: Some(stall.parse().expect("a schedule")),
+            ..TargetOptions::default()
+        };
+        Line {
+            target: Arc::new(Target::new(&options)),
+            connection: 1,
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            tls: Arc::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_wait_for_the_end_of_the_stall_they_arrive_in() {
+        let line = line("1s/5s");
+        let mut waits_ms = Vec::new();
+        for arrival_ms in (0..10_000).step_by(250) {
+            let arrival = Duration::from_millis(arrival_ms);
+            sleep_until(line.target.stats.started() + arrival).await;
+            let waiting = line.clone();
+            waits_ms.push(tokio::spawn(async move {
+                waiting.wait_out_a_stall(arrival).await;
+                (waiting.target.stats.elapsed() - arrival).as_millis()
+            }));
+        }
+        let stalled = [1_000, 750, 500, 250];
+        for (index, wait_ms) in waits_ms.into_iter().enumerate() {
+            let expected = stalled.get(index % 20).copied().unwrap_or(0);
+            assert_eq!(wait_ms.await.expect("a wait"), expected, "arrival {index}");
+        }
     }
 }

@@ -205,6 +205,8 @@ pub(crate) fn configure(
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_single_cert(certificates, key)?;
+    // Sessions resume however many clients there are: a ticket is kept by the client, not here.
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

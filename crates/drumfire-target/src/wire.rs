@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use rustls::HandshakeKind;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -81,6 +83,22 @@ impl Wire {
         let http2 = seen.starts_with(HTTP2_PREFACE);
         self.put_back(seen.into());
         Ok(http2)
+    }
+
+    /// What was agreed on in the handshake, as JSON; null over plain HTTP.
+    pub(crate) fn tls_facts(&self) -> Value {
+        let Stream::Tls(stream) = &self.stream else {
+            return Value::Null;
+        };
+        let session = stream.get_ref().1;
+        let alpn = session.alpn_protocol().map(String::from_utf8_lossy);
+        json!({
+            "version": session.protocol_version().and_then(|version| version.as_str()),
+            "alpn": alpn,
+            "server_name": session.server_name(),
+            "resumed": session.handshake_kind() == Some(HandshakeKind::Resumed),
+            "client_certificate": session.peer_certificates().is_some(),
+        })
     }
 
     fn tcp(&self) -> &TcpStream {

@@ -179,7 +179,7 @@ fn requests_are_echoed_as_they_were_understood() {
         ("/multipart", Value::Null),
         ("/connection", json!(1)),
         ("/request", json!(0)),
-        ("/tls", json!(false)),
+        ("/tls", Value::Null),
     ];
     for (pointer, expected) in table {
         assert_eq!(body.pointer(pointer), Some(&expected), "{pointer}");

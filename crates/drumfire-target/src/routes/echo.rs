@@ -31,7 +31,7 @@ pub(super) fn answer(query: &Query, _: &mut Xoshiro256PlusPlus, _: &Target) -> A
         "connection": query.connection,
         "request": query.ordinal,
         "peer": query.peer.to_string(),
-        "tls": query.tls,
+        "tls": &*query.tls,
     }))))
 }
 
