@@ -1,9 +1,10 @@
 //! A target for the tests of other crates: in a thread of its own, on a free port, gone on drop.
 
-use std::io;
-use std::sync::{Arc, mpsc};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rustls::ServerConfig;
 use tokio::sync::oneshot;
 
 use crate::options::TargetOptions;
@@ -69,7 +70,7 @@ impl TestTarget {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> std::net::SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.ready.address
     }
 
@@ -96,43 +97,11 @@ impl TestTarget {
                 (Some(authority), Some(config))
             }
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .enable_all()
-            .build()
-            .map_err(TargetError::Start)?;
+        let tls = config.is_some();
         let target = Arc::new(Target::new(options));
         let stats = Arc::clone(&target.stats);
-        let tls = config.is_some();
         let (stop, stopped) = oneshot::channel();
-        let (tell, told) = mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name("test-target".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let address = ([127, 0, 0, 1], 0).into();
-                    let listening = listen(address)
-                        .and_then(|listener| Ok((bound(&listener, address)?, listener)));
-                    let listener = match listening {
-                        Ok((address, listener)) => {
-                            tell.send(Ok(address)).ok();
-                            listener
-                        }
-                        Err(error) => {
-                            tell.send(Err(error)).ok();
-                            return;
-                        }
-                    };
-                    tokio::select! {
-                        () = target.accept(listener, config) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })
-            .map_err(TargetError::Start)?;
-        let address = told
-            .recv()
-            .map_err(|gone| TargetError::Start(io::Error::other(gone)))??;
+        let (address, thread) = spawn(target, config, stopped)?;
         Ok(Self {
             ready: Ready {
                 address,
@@ -147,14 +116,42 @@ impl TestTarget {
     }
 }
 
-fn secured(mutual: bool) -> Result<(Authority, Arc<rustls::ServerConfig>), TlsError> {
+/// Serves in a new thread until `stopped`; the address is bound when this returns.
+fn spawn(
+    target: Arc<Target>,
+    tls: Option<Arc<ServerConfig>>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<(SocketAddr, JoinHandle<()>), TargetError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(TargetError::Start)?;
+    let asked = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = {
+        // A listener registers with the runtime it is made in.
+        let _entered = runtime.enter();
+        listen(asked)?
+    };
+    let address = bound(&listener, asked)?;
+    let thread = std::thread::Builder::new()
+        .name("test-target".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = target.accept(listener, tls) => {}
+                    _ = stopped => {}
+                }
+            });
+        })
+        .map_err(TargetError::Start)?;
+    Ok((address, thread))
+}
+
+fn secured(mutual: bool) -> Result<(Authority, Arc<ServerConfig>), TlsError> {
     let authority = Authority::new()?;
     let identity = authority.server(&["localhost", "127.0.0.1", "::1"])?;
-    let clients = if mutual {
-        Some(vec![authority.certificate()])
-    } else {
-        None
-    };
+    let clients = mutual.then(|| vec![authority.certificate()]);
     let config = tls::configure(tls::chain(&identity)?, clients)?;
     Ok((authority, config))
 }
