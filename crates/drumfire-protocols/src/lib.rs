@@ -34,7 +34,7 @@ pub use cookies::{Cookie, CookieError, CookieJar, Place};
 pub use decode::decode;
 pub use exchange::{Body, Exchange, Response, Timeouts, Version, Wants};
 pub use failure::Failure;
-pub use head::{Framing, Head, Notable, parse_head};
+pub use head::{Framing, Head, HeadReader, Notable, parse_head};
 pub use headers::Headers;
 pub use limits::Limits;
 pub use origin::{Origin, OriginError, Scheme};
