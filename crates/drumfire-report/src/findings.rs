@@ -2,7 +2,9 @@
 //! planned and dropped, how the generator was doing, and the verdict in words.
 
 use crate::wording;
-use drumfire_metrics::{EndpointStats, Histogram, IterationStats, Snapshot, Summary, Verdict};
+use drumfire_metrics::{
+    EndpointStats, GeneratorHealth, Histogram, IterationStats, Snapshot, Summary, Verdict,
+};
 use std::fmt::Write as _;
 
 /// Percentiles of the latency table, with their headings.
@@ -125,7 +127,8 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
         let text = format!("{}: {}", wording::count(*n), wording::drop_reason(*reason));
         ("dropped", text)
     }));
-    lines.push(("generator", generator(summary)));
+    lines.push(("generator", generator(&total.health)));
+    lines.push(("", punctuality(total)));
     lines.extend(
         verdict(&summary.verdict)
             .into_iter()
@@ -170,17 +173,23 @@ fn iterations(summary: &Summary) -> String {
     )
 }
 
-fn generator(summary: &Summary) -> String {
-    let health = &summary.total.health;
+fn generator(health: &GeneratorHealth) -> String {
     format!(
-        "cpu {:.0}%, busiest shard {:.0}%, loop lag p99 {} ms, late p99 {} ms, memory {}, sockets {}, users {}",
+        "cpu {:.0}%, busiest shard {:.0}%, memory {}, sockets {}, users {}",
         wording::percent(health.cpu_us, health.cpu_available_us),
         health.busiest_shard * 100.0,
-        wording::ms(health.loop_lag_us.quantile(0.99) as f64),
-        wording::ms(summary.total.iterations.lateness_us.quantile(0.99) as f64),
         wording::bytes(health.memory_bytes),
         wording::count(health.sockets),
         wording::count(health.users),
+    )
+}
+
+fn punctuality(total: &Snapshot) -> String {
+    let p99_ms = |histogram: &Histogram| wording::ms(histogram.quantile(0.99) as f64);
+    format!(
+        "starts late by p99 {} ms, loop lag p99 {} ms",
+        p99_ms(&total.iterations.lateness_us),
+        p99_ms(&total.health.loop_lag_us),
     )
 }
 
@@ -203,4 +212,33 @@ fn thresholds(verdict: &Verdict) -> Option<String> {
     let held = verdict.thresholds.iter().filter(|t| t.passed).count();
     let word = if verdict.passed() { "passed" } else { "failed" };
     (all > 0).then(|| format!("{word}: {held} of {all} thresholds held"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::{Demo, demo_summary};
+
+    #[test]
+    fn a_saturated_run_says_so() {
+        insta::assert_snapshot!(render(&demo_summary()));
+    }
+
+    #[test]
+    fn a_healthy_run_says_so() {
+        let healthy = Demo {
+            stall_s: 0..0,
+            ..Demo::default()
+        };
+        insta::assert_snapshot!(render(&healthy.run()));
+    }
+
+    #[test]
+    fn nothing_measured_is_no_latency() {
+        let text = render(&Summary::default());
+        assert!(
+            text.contains("  service time             none measured\n"),
+            "{text}"
+        );
+    }
 }
