@@ -3,7 +3,8 @@
 
 use crate::wording;
 use drumfire_metrics::{
-    EndpointStats, GeneratorHealth, Histogram, IterationStats, Snapshot, Summary, Verdict,
+    EndpointStats, GeneratorHealth, Histogram, IterationStats, Saturation, Snapshot, Summary,
+    ThresholdOutcome, Verdict,
 };
 use std::fmt::Write as _;
 
@@ -195,11 +196,7 @@ fn punctuality(total: &Snapshot) -> String {
 
 /// The verdict in words, one sentence a line: what to believe, then what held.
 pub fn verdict(verdict: &Verdict) -> Vec<String> {
-    let mut lines: Vec<String> = verdict
-        .saturations
-        .iter()
-        .map(|stretch| format!("generator saturated {}", wording::saturation(stretch)))
-        .collect();
+    let mut lines: Vec<String> = saturations(verdict).collect();
     if verdict.trustworthy() {
         lines.push("the generator kept up: these numbers are the target's".into());
     }
@@ -207,11 +204,35 @@ pub fn verdict(verdict: &Verdict) -> Vec<String> {
     lines
 }
 
-fn thresholds(verdict: &Verdict) -> Option<String> {
-    let all = verdict.thresholds.len();
-    let held = verdict.thresholds.iter().filter(|t| t.passed).count();
-    let word = if verdict.passed() { "passed" } else { "failed" };
-    (all > 0).then(|| format!("{word}: {held} of {all} thresholds held"))
+/// A sentence for each stretch in which the generator was the limit.
+pub(crate) fn saturations(verdict: &Verdict) -> impl Iterator<Item = String> + '_ {
+    verdict.saturations.iter().map(saturation_sentence)
+}
+
+pub(crate) fn saturation_sentence(stretch: &Saturation) -> String {
+    format!("generator saturated {}", wording::saturation(stretch))
+}
+
+/// How the thresholds came out; none where there are none.
+pub(crate) fn thresholds(verdict: &Verdict) -> Option<String> {
+    let count = |wanted: fn(&ThresholdOutcome) -> bool| {
+        let thresholds = verdict.thresholds.iter();
+        thresholds.filter(|t| wanted(t)).count()
+    };
+    let all = count(|_| true);
+    let required = count(|t| t.strict);
+    let missed = count(|t| t.strict && !t.passed);
+    let optional_missed = count(|t| !t.strict && !t.passed);
+    match (all, missed, optional_missed) {
+        (0, ..) => None,
+        (_, 0, 0) => Some(format!("passed: all {all} thresholds held")),
+        (_, 0, _) => Some(format!(
+            "passed: {optional_missed} of {all} thresholds did not hold, all optional"
+        )),
+        _ => Some(format!(
+            "failed: {missed} of {required} required thresholds did not hold"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +252,40 @@ mod tests {
             ..Demo::default()
         };
         insta::assert_snapshot!(render(&healthy.run()));
+    }
+
+    #[test]
+    fn thresholds_are_told_in_one_sentence() {
+        let outcome = |passed, strict| ThresholdOutcome {
+            text: "p95 < 200".into(),
+            passed,
+            strict,
+            value: Some(1.0),
+            aborted_at_us: None,
+        };
+        let cases = [
+            (vec![], None),
+            (
+                vec![(true, true), (true, false)],
+                Some("passed: all 2 thresholds held"),
+            ),
+            (
+                vec![(true, true), (false, false)],
+                Some("passed: 1 of 2 thresholds did not hold, all optional"),
+            ),
+            (
+                vec![(false, true), (true, true), (false, false)],
+                Some("failed: 1 of 2 required thresholds did not hold"),
+            ),
+        ];
+        for (outcomes, expected) in cases {
+            let thresholds: Vec<_> = outcomes.iter().map(|(p, s)| outcome(*p, *s)).collect();
+            let verdict = Verdict {
+                thresholds,
+                ..Verdict::default()
+            };
+            assert_eq!(super::thresholds(&verdict).as_deref(), expected);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Thresholds, checks and the generator's own state as JUnit XML, for what
 //! reads test results in a pipeline.
 
+use crate::findings;
 use crate::wording;
 use drumfire_metrics::{Summary, ThresholdOutcome};
 use std::collections::BTreeMap;
@@ -116,10 +117,7 @@ fn checks(counters: &BTreeMap<String, u64>) -> Vec<Case> {
 }
 
 fn generator(summary: &Summary, strict: bool) -> Case {
-    let stretches = summary.verdict.saturations.iter();
-    let stretches: Vec<String> = stretches
-        .map(|stretch| format!("generator saturated {}", wording::saturation(stretch)))
-        .collect();
+    let stretches: Vec<String> = findings::saturations(&summary.verdict).collect();
     let text = stretches.join("; ");
     let ending = match (summary.verdict.trustworthy(), strict) {
         (true, _) => Ending::Passed,
