@@ -18,7 +18,7 @@
     { title: "Requests", unit: "per second", size: "half", lines: () => [
       line("sent", "c-sent", run.requests), line("answered", "c-good", run.responses), line("failed", "c-bad", run.errors)] },
     { title: "Latency", unit: "ms", size: "full", latency: true, lines: percentiles },
-    { title: "Latency heat map", unit: "ms, darker is more answers", size: "full", latency: true, heat: true },
+    { title: "Latency heat map", unit: "ms, stronger is more answers", size: "full", latency: true, heat: true },
     { title: "Users", unit: "at once", size: "half", lines: () => [
       ...(run.open ? [] : [line("planned", "c-plan", run.planned, true)]), line("active", "c-sent", run.users)] },
     { title: "Errors and error statuses", unit: "per second", size: "half", stack: true, lines: () =>
@@ -136,7 +136,7 @@
         path += `${pen ? "L" : "M"}${g.x(time).toFixed(1)} ${g.y(scale.place(value)).toFixed(1)}${lone ? "h1.5" : ""}`;
         pen = true;
       });
-      svg(chart.svg, "path", { class: `curve ${l.color}${l.dash ? " dash" : ""}`, d: path });
+      svg(chart.plot, "path", { class: `curve ${l.color}${l.dash ? " dash" : ""}`, d: path });
     }
   };
   const cell = (g, i, y, height) => {
@@ -153,7 +153,7 @@
         path += cell(g, i, top, g.y(scale.place(base[i])) - top);
         base[i] += l.values[i];
       }
-      svg(chart.svg, "path", { class: `bars ${l.color}`, d: path });
+      svg(chart.plot, "path", { class: `bars ${l.color}`, d: path });
     }
   };
   const drawHeat = (chart, g) => {
@@ -166,7 +166,7 @@
         const level = clamp(Math.ceil(Math.sqrt(rate(columns[i][k + 1], i) / most) * HEAT_LEVELS), 1, HEAT_LEVELS);
         paths[level] += cell(g, i, g.bottom - (columns[i][k] + 1) * height, height);
       }
-    paths.forEach((d, level) => { if (d) svg(chart.svg, "path", { class: "heat", d, "fill-opacity": (0.1 + 0.9 * level / HEAT_LEVELS).toFixed(2) }); });
+    paths.forEach((d, level) => { if (d) svg(chart.plot, "path", { class: "heat", d, "fill-opacity": (0.1 + 0.9 * level / HEAT_LEVELS).toFixed(2) }); });
   };
   const drawLegend = (chart, lines) => {
     chart.readouts = [];
@@ -185,6 +185,8 @@
     chart.svg.replaceChildren();
     chart.note.textContent = chart.latency ? `${chart.unit}, ${view.latency === "service" ? "service time" : "from intended start"}` : chart.unit;
     drawFrame(chart, g, scale);
+    const inner = g.width - LEFT - RIGHT;
+    chart.plot = svg(chart.svg, "svg", { x: LEFT, y: 0, width: inner, height: HEIGHT, viewBox: `${LEFT} 0 ${inner} ${HEIGHT}` });
     if (chart.heat) drawHeat(chart, g);
     else if (chart.stack) drawStack(chart, g, scale, lines);
     else drawLines(chart, g, scale, lines);

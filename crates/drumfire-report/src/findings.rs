@@ -130,11 +130,7 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
     }));
     lines.push(("generator", generator(&total.health)));
     lines.push(("", punctuality(total)));
-    lines.extend(
-        verdict(&summary.verdict)
-            .into_iter()
-            .map(|text| ("verdict", text)),
-    );
+    lines.extend(verdict(summary).into_iter().map(|text| ("verdict", text)));
     lines.extend(
         summary
             .verdict
@@ -195,13 +191,47 @@ fn punctuality(total: &Snapshot) -> String {
 }
 
 /// The verdict in words, one sentence a line: what to believe, then what held.
-pub fn verdict(verdict: &Verdict) -> Vec<String> {
-    let mut lines: Vec<String> = saturations(verdict).collect();
-    if verdict.trustworthy() {
-        lines.push("the generator kept up: these numbers are the target's".into());
+pub fn verdict(summary: &Summary) -> Vec<String> {
+    let trust = match trust(summary) {
+        Trust::Partial => None,
+        trust => Some(trust.sentence().to_owned()),
+    };
+    saturations(&summary.verdict)
+        .chain(trust)
+        .chain(thresholds(&summary.verdict))
+        .collect()
+}
+
+/// How far the numbers of a run speak of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The generator was never the limit.
+    Full,
+    /// It was, for a time.
+    Partial,
+    /// There are no numbers.
+    Nothing,
+}
+
+impl Trust {
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Trust::Full => "the generator kept up: these numbers are the target's",
+            Trust::Partial => {
+                "the generator was the limit for a time: not all of this is the target's"
+            }
+            Trust::Nothing => "no request was sent: these numbers say nothing of the target",
+        }
     }
-    lines.extend(thresholds(verdict));
-    lines
+}
+
+pub(crate) fn trust(summary: &Summary) -> Trust {
+    let sent = summary.total.endpoints.values().any(|e| e.requests > 0);
+    match (summary.verdict.trustworthy(), sent) {
+        (false, _) => Trust::Partial,
+        (true, true) => Trust::Full,
+        (true, false) => Trust::Nothing,
+    }
 }
 
 /// A sentence for each stretch in which the generator was the limit.

@@ -20,7 +20,7 @@ pub fn render(summary: &Summary) -> String {
     let title = format!("{} - Drumfire report", summary.facts.title);
     let body = [
         figures::header(summary),
-        figures::verdict(&summary.verdict),
+        figures::verdict(summary),
         figures::figures(summary),
         figures::charts(),
         tables::endpoints(summary),
@@ -170,7 +170,7 @@ mod tests {
     fn an_ordinary_run_stays_small() {
         let ordinary = Demo {
             seconds: 600,
-            arrivals_per_s: 40,
+            arrivals_per_s: 20,
             ..Demo::default()
         };
         let page = render(&ordinary.run());

@@ -32,7 +32,7 @@ pub fn render(summary: &Summary) -> String {
     bars(&mut out, &latencies.service_us);
     codes(&mut out, summary);
     out.push('\n');
-    for line in findings::verdict(&summary.verdict) {
+    for line in findings::verdict(summary) {
         put(&mut out, format_args!("{line}\n"));
     }
     for note in &summary.verdict.notes {

@@ -1,9 +1,9 @@
 //! The static top of the page: what ran, the verdict in words, key figures.
 
 use super::escape;
-use crate::findings::{self, Exchanges, Latencies};
+use crate::findings::{self, Exchanges, Latencies, Trust};
 use crate::wording;
-use drumfire_metrics::{Histogram, RunFacts, Summary, Verdict};
+use drumfire_metrics::{Histogram, IterationStats, RunFacts, Summary};
 
 /// Percentiles of the small latency table.
 const PERCENTILES: [(&str, f64); 5] = [
@@ -37,23 +37,18 @@ fn fact_list(facts: &RunFacts) -> Vec<String> {
 }
 
 /// What to think of the run: one sentence, then the reasons.
-pub(super) fn verdict(verdict: &Verdict) -> String {
+pub(super) fn verdict(summary: &Summary) -> String {
+    let verdict = &summary.verdict;
     let thresholds = findings::thresholds(verdict);
     let thresholds = thresholds.unwrap_or_else(|| "finished, no thresholds set".to_owned());
-    let (class, trust) = match (verdict.passed(), verdict.trustworthy()) {
-        (passed, false) => (
-            if passed { "doubt" } else { "bad" },
-            "but the generator was the limit for a time: do not read all of this as the target's",
-        ),
-        (true, true) => (
-            "good",
-            "and the generator kept up: these numbers are the target's",
-        ),
-        (false, true) => (
-            "bad",
-            "and the generator kept up: these numbers are the target's",
-        ),
+    let trust = findings::trust(summary);
+    let (class, joint) = match (verdict.passed(), trust) {
+        (false, Trust::Full) => ("bad", "and"),
+        (false, _) => ("bad", "but"),
+        (true, Trust::Full) => ("good", "and"),
+        (true, _) => ("doubt", "but"),
     };
+    let trust = trust.sentence();
     let reasons: String = findings::saturations(verdict)
         .chain(verdict.notes.iter().cloned())
         .map(|text| format!("<li>{}</li>", escape(&text)))
@@ -64,7 +59,7 @@ pub(super) fn verdict(verdict: &Verdict) -> String {
         format!("<ul>{reasons}</ul>")
     };
     format!(
-        "<section class=\"verdict {class}\"><strong>{}</strong>, {trust}.{list}</section>\n",
+        "<section class=\"verdict {class}\"><strong>{}</strong>, {joint} {trust}.{list}</section>\n",
         capital(&thresholds)
     )
 }
@@ -84,17 +79,6 @@ pub(super) fn figures(summary: &Summary) -> String {
         Some(planned) => format!("of {} planned", wording::count(planned)),
         None => "iterations".to_owned(),
     };
-    let dropped: Vec<String> = iterations
-        .dropped
-        .iter()
-        .filter(|(_, n)| **n > 0)
-        .map(|(reason, n)| format!("{} {}", wording::count(*n), wording::drop_reason(*reason)))
-        .collect();
-    let dropped_note = if dropped.is_empty() {
-        "nothing left unsent".into()
-    } else {
-        dropped.join(", ")
-    };
     let error_share = format!(
         "{:.2}% of requests",
         wording::percent(sums.errors, sums.requests)
@@ -110,8 +94,8 @@ pub(super) fn figures(summary: &Summary) -> String {
         tile(
             "Dropped",
             iterations.dropped_total(),
-            &dropped_note,
-            !dropped.is_empty(),
+            &drop_reasons(iterations),
+            iterations.dropped_total() > 0,
         ),
     ];
     format!(
@@ -119,6 +103,24 @@ pub(super) fn figures(summary: &Summary) -> String {
         tiles.concat(),
         latency_table(&Latencies::of(&summary.total))
     )
+}
+
+/// The reasons, with their counts where there are several.
+fn drop_reasons(iterations: &IterationStats) -> String {
+    let reasons = iterations.dropped.iter().filter(|(_, n)| **n > 0);
+    let reasons: Vec<_> = reasons
+        .map(|(reason, n)| (wording::drop_reason(*reason), *n))
+        .collect();
+    match &reasons[..] {
+        [] => "nothing left unsent".to_owned(),
+        [(reason, _)] => (*reason).to_owned(),
+        several => {
+            let texts = several
+                .iter()
+                .map(|(reason, n)| format!("{} {reason}", wording::count(*n)));
+            texts.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 fn tile(label: &str, n: u64, note: &str, alarming: bool) -> String {
