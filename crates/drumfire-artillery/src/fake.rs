@@ -12,6 +12,7 @@ mod words;
 #[derive(Debug, Clone)]
 pub struct FakeFunction {
     generator: &'static Generator,
+    alias: Option<&'static str>,
     options: Option<Value>,
 }
 
@@ -24,24 +25,19 @@ struct Generator {
 
 /// The function `name`, without its `$`; aliases are resolved.
 pub fn find(name: &str) -> Option<FakeFunction> {
-    let name = alias(name).unwrap_or(name);
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let name = alias.map_or(name, |(_, target)| target);
     let generator = words::GENERATORS
         .iter()
         .find(|generator| generator.name == name)?;
     Some(FakeFunction {
         generator,
+        alias: alias.map(|(alias, _)| *alias),
         options: None,
     })
 }
 
-/// The name that an old `rand…` alias stands for; using the alias is worth a warning.
-pub fn alias(name: &str) -> Option<&'static str> {
-    ALIASES
-        .iter()
-        .find(|(alias, _)| *alias == name)
-        .map(|(_, target)| *target)
-}
-
+/// The old names and what they stand for; using one is worth a warning.
 const ALIASES: [(&str, &str); 24] = [
     ("randEmail", "internetEmail"),
     ("randFullName", "personFullName"),
@@ -73,6 +69,11 @@ impl FakeFunction {
     /// The function's name, aliases resolved.
     pub fn name(&self) -> &'static str {
         self.generator.name
+    }
+
+    /// The deprecated alias it was found by.
+    pub fn alias(&self) -> Option<&'static str> {
+        self.alias
     }
 
     /// The function with its own options out of the plugin's, which go by function name.

@@ -203,14 +203,31 @@ pub struct Ensure {
 pub struct EnsureCheck {
     /// What the report prints.
     pub label: String,
-    /// What must be true. Metric names stand in it with their dots; a missing metric is a failure.
-    pub expression: Result<Expression, String>,
+    /// What must be true.
+    pub condition: Condition,
     /// Whether a failure fails the run.
     pub strict: bool,
     /// Whether a failure ends the run as soon as it is sure (a threshold's `abortOnFail`).
     pub abort_on_fail: bool,
     /// Where it was written.
     pub span: Span,
+}
+
+/// What an ensure check asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// The metric must be there and below the limit.
+    Below {
+        /// The metric: a counter, a rate, or `<histogram>.<stat>`.
+        metric: String,
+        /// The limit.
+        limit: f64,
+    },
+    /// At most so many percent of the users may not have completed.
+    ErrorRateAtMost(f64),
+    /// An expression over metrics, to be parsed with their names known
+    /// ([`crate::expression::Expression::parse_naming`]); one that does not parse fails.
+    Expression(String),
 }
 
 /// `apdex`.
@@ -327,7 +344,7 @@ pub enum Turns {
     Range(i64, i64),
     /// A template whose value [`Turns::from_value`] reads.
     Templated(Template),
-    /// For ever: `count` is missing, 0 or -1 (Artillery's words for it).
+    /// For ever: `count` is missing or -1.
     Endless,
     /// One turn per element; elements are templated when a request uses them.
     Over(Arc<[ValueTemplate]>),
@@ -377,6 +394,8 @@ pub struct Request {
     pub response_timeout: Option<Duration>,
     /// `setContentLengthHeader`.
     pub set_content_length: bool,
+    /// `allowGetBody`: without it a GET with a body is an error.
+    pub allow_get_body: bool,
     /// `capture`.
     pub captures: Vec<Capture>,
     /// `match`.

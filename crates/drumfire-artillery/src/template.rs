@@ -45,6 +45,18 @@ pub enum Segment {
     Function(Function),
 }
 
+impl Segment {
+    /// The deprecated name that a function was called by, and the one it has now.
+    pub(crate) fn alias(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Segment::Function(Function::Fake(function)) => {
+                Some((function.alias()?, function.name()))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Template {
     /// Compiles `text` with the built-in functions. Every text is a template.
     pub fn parse(text: &str) -> Template {

@@ -117,7 +117,13 @@ pub struct Vars {
     /// elements and its uuid.
     arrival: u64,
     /// What the user captured and counted itself; not allocated before the first.
-    own: Option<Box<Vec<OwnVariable>>>,
+    own: Option<Box<Own>>,
+}
+
+/// Variables of one user alone, in the order they came up: few enough to be searched one by one.
+#[derive(Debug, Clone, Default)]
+struct Own {
+    variables: Vec<OwnVariable>,
 }
 
 /// A name and its value; `None` is undefined.
@@ -164,11 +170,11 @@ impl Vars {
     }
 
     fn own_entries(&self) -> &[OwnVariable] {
-        self.own.as_ref().map_or(&[], |own| own.as_slice())
+        self.own.as_ref().map_or(&[], |own| &own.variables)
     }
 
     fn own_slot(&mut self, name: &Arc<str>) -> &mut Option<Value> {
-        let own = self.own.get_or_insert_default();
+        let own = &mut self.own.get_or_insert_default().variables;
         let position = own
             .iter()
             .position(|(known, _)| known == name)
