@@ -10,10 +10,10 @@ use crate::http2::{Http2Connection, Received};
 use crate::resolver::NameCache;
 use crate::tls::handshake;
 use crate::transport::Transport;
-use crate::{Connections, Failure, Limits, Origin, Request, Resolver, Scheme, Tls};
+use crate::{Connections, Failure, HeadReader, Limits, Origin, Request, Resolver, Scheme, Tls};
 use drumfire_metrics::{Outcome, Phases, Sample};
 use drumfire_reactor::{ConnectOptions, TcpStream, now};
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -75,6 +75,7 @@ pub struct Client {
 struct Inner {
     config: ClientConfig,
     names: NameCache,
+    heads: RefCell<HeadReader>,
     pool: Option<Rc<Table>>,
     tls: OnceCell<Result<Arc<rustls::ClientConfig>, Failure>>,
     next_local: Cell<usize>,
@@ -106,6 +107,7 @@ impl Client {
         let names = NameCache::new(config.resolver.clone(), config.resolve_each_connect);
         Client {
             inner: Rc::new(Inner {
+                heads: RefCell::new(HeadReader::new(config.limits.clone())),
                 config,
                 names,
                 pool,
@@ -160,6 +162,7 @@ impl Client {
             wants,
             timeouts,
             limits: &self.inner.config.limits,
+            heads: &self.inner.heads,
             start_ns,
         };
         let table = connections.table();

@@ -95,6 +95,70 @@ pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, Failure
     }
 }
 
+/// Heads that are remembered.
+const REMEMBERED_HEADS: usize = 8;
+/// Bytes of the longest head that is remembered.
+const REMEMBERED_HEAD_BYTES: usize = 2048;
+
+/// Parses heads, and remembers the last few.
+///
+/// Most answers to the same request have the same head, byte for byte, within
+/// the second of their `Date`. Equal bytes mean an equal head, so comparing
+/// them with a remembered one saves most of the cost of parsing. Answers of
+/// different length are remembered side by side.
+#[derive(Debug)]
+pub struct HeadReader {
+    limits: Limits,
+    remembered: [Remembered; REMEMBERED_HEADS],
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    bytes: Vec<u8>,
+    head: Option<Head>,
+}
+
+impl HeadReader {
+    /// A reader that remembers nothing yet.
+    pub fn new(limits: Limits) -> HeadReader {
+        HeadReader {
+            limits,
+            remembered: Default::default(),
+        }
+    }
+
+    /// The limits within which it reads.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// [`parse_head`], from memory where possible.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_head`].
+    #[inline]
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Head>, Failure> {
+        let remembered = &mut self.remembered[bytes.len() % REMEMBERED_HEADS];
+        if let Some(head) = remembered.head
+            && bytes.starts_with(&remembered.bytes)
+        {
+            return Ok(Some(head));
+        }
+        let head = parse_head(bytes, &self.limits)?;
+        if let Some(head) = head
+            && head.head_bytes <= REMEMBERED_HEAD_BYTES
+        {
+            remembered.bytes.clear();
+            remembered
+                .bytes
+                .extend_from_slice(&bytes[..head.head_bytes]);
+            remembered.head = Some(head);
+        }
+        Ok(head)
+    }
+}
+
 type Parsed = Result<Option<Result<Head, Failure>>, httparse::Error>;
 
 fn parse_into<'b>(bytes: &'b [u8], headers: &mut [MaybeUninit<httparse::Header<'b>>]) -> Parsed {
@@ -356,6 +420,29 @@ mod tests {
         );
         let refused = parse_head(head(100).as_bytes(), &limits);
         assert_eq!(refused, Err(Failure::HeadTooLarge));
+    }
+
+    #[test]
+    fn a_remembered_head_is_the_head() {
+        let mut heads = HeadReader::new(Limits::default());
+        let answers = [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nworld",
+            "HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nhellohe",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n1.1 200 OK\r\nContent-Length: 5",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        ];
+        for first in answers {
+            for second in answers {
+                for answer in [first, second, first] {
+                    let read = heads.read(answer.as_bytes());
+                    assert_eq!(read, parse(answer), "{first:?} then {second:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use crate::exchange::{Body, Response, Timeouts, Version, Wants};
 use crate::response::{Progress, ResponseParser, Sink};
 use crate::tls::failure_of_io;
 use crate::transport::Transport;
-use crate::{Failure, Head, Headers, Limits, Request};
+use crate::{Failure, Head, HeadReader, Headers, Limits, Request};
 use bytes::Bytes;
 use drumfire_reactor::now;
+use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -54,6 +55,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) wants: Wants,
     pub(crate) timeouts: &'a Timeouts,
     pub(crate) limits: &'a Limits,
+    pub(crate) heads: &'a RefCell<HeadReader>,
     /// The start of the exchange, from which its total time counts.
     pub(crate) start_ns: u64,
 }
@@ -238,7 +240,7 @@ impl Http1Connection {
             if bytes.is_empty() {
                 return parser.close(asked.limits).map(|()| true);
             }
-            match parser.feed(bytes, asked.limits, kept)? {
+            match parser.feed(bytes, &mut asked.heads.borrow_mut(), kept)? {
                 Progress::More => Ok(false),
                 Progress::Complete { consumed } => {
                     *leftover = consumed < bytes.len();

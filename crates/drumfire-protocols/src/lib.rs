@@ -5,9 +5,11 @@
 //! what nobody reads. Under everything else sits a library. What a target does
 //! wrong is a [`Failure`] with a stable code, never an error of the run.
 
+mod authorization;
 mod chunks;
 mod client;
 mod connections;
+mod cookies;
 mod deadline;
 mod decode;
 mod exchange;
@@ -18,21 +20,27 @@ mod http1;
 mod http2;
 mod limits;
 mod origin;
+mod redirect;
 mod request;
 mod resolver;
 mod response;
 mod tls;
 mod transport;
 
+pub use authorization::basic_authorization;
 pub use client::{Client, ClientConfig, ClientCounts, Http2};
 pub use connections::Connections;
+pub use cookies::{Cookie, CookieError, CookieJar, Place};
 pub use decode::decode;
 pub use exchange::{Body, Exchange, Response, Timeouts, Version, Wants};
 pub use failure::Failure;
-pub use head::{Framing, Head, Notable, parse_head};
+pub use head::{Framing, Head, HeadReader, Notable, parse_head};
 pub use headers::Headers;
 pub use limits::Limits;
 pub use origin::{Origin, OriginError, Scheme};
+pub use redirect::{
+    DEFAULT_MAX_REDIRECTS, HEADERS_OF_ONE_HOST, HEADERS_OF_THE_BODY, Hop, next_hop,
+};
 pub use request::{Request, RequestBytes};
 pub use resolver::{Answer, Resolver};
 pub use response::{

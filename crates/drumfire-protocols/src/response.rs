@@ -2,7 +2,7 @@
 //! clock, no allocation where a head arrives whole. Pieces may be cut anywhere.
 
 use crate::chunks::ChunkDecoder;
-use crate::{Failure, Framing, Head, Headers, Limits, parse_head};
+use crate::{Failure, Framing, Head, HeadReader, Headers, Limits, parse_head};
 
 /// What becomes of the parts of an answer. A sink that drops everything costs nothing.
 pub trait Sink {
@@ -78,14 +78,14 @@ impl ResponseParser {
     pub fn feed(
         &mut self,
         piece: &[u8],
-        limits: &Limits,
+        heads: &mut HeadReader,
         sink: &mut impl Sink,
     ) -> Result<Progress, Failure> {
         let mut consumed = 0;
         loop {
             let rest = &piece[consumed..];
             match &mut self.state {
-                State::Head(_) => match self.feed_head(rest, limits, sink)? {
+                State::Head(_) => match self.feed_head(rest, heads, sink)? {
                     Some(taken) => consumed += taken,
                     None => return Ok(Progress::More),
                 },
@@ -101,7 +101,7 @@ impl ResponseParser {
                     self.state = State::Done;
                 }
                 State::Chunks(decoder) => {
-                    let step = decoder.feed(rest, limits)?;
+                    let step = decoder.feed(rest, heads.limits())?;
                     let done = decoder.is_done();
                     self.take_body(&rest[step.body], sink)?;
                     consumed += step.consumed;
@@ -167,16 +167,16 @@ impl ResponseParser {
     fn feed_head(
         &mut self,
         piece: &[u8],
-        limits: &Limits,
+        heads: &mut HeadReader,
         sink: &mut impl Sink,
     ) -> Result<Option<usize>, Failure> {
         let State::Head(partial) = &mut self.state else {
             return Ok(Some(0));
         };
         if partial.is_empty() {
-            return match parse_head(piece, limits)? {
+            return match heads.read(piece)? {
                 Some(head) => self
-                    .end_head(head, piece, limits, sink)
+                    .end_head(head, piece, heads.limits(), sink)
                     .map(|()| Some(head.head_bytes)),
                 None => {
                     partial.extend_from_slice(piece);
@@ -185,16 +185,17 @@ impl ResponseParser {
             };
         }
         let before = partial.len();
-        let room = limits.head_bytes.saturating_sub(before);
+        let limit = heads.limits().head_bytes;
+        let room = limit.saturating_sub(before);
         partial.extend_from_slice(&piece[..piece.len().min(room)]);
-        if !may_end_a_head(partial, before) && partial.len() < limits.head_bytes {
+        if !may_end_a_head(partial, before) && partial.len() < limit {
             return Ok(None);
         }
-        let Some(head) = parse_head(partial, limits)? else {
+        let Some(head) = heads.read(partial)? else {
             return Ok(None);
         };
         let bytes = std::mem::take(partial);
-        self.end_head(head, &bytes, limits, sink)?;
+        self.end_head(head, &bytes, heads.limits(), sink)?;
         Ok(Some(head.head_bytes - before))
     }
 
@@ -269,9 +270,10 @@ pub fn parse_response_pieces<'a>(
 ) -> Result<ParsedResponse, Failure> {
     let mut parser = ResponseParser::new(to_head_request);
     let mut kept = Kept::default();
+    let mut heads = HeadReader::new(limits.clone());
     let mut consumed = 0;
     for piece in pieces {
-        match parser.feed(piece, limits, &mut kept)? {
+        match parser.feed(piece, &mut heads, &mut kept)? {
             Progress::More => consumed += piece.len(),
             Progress::Complete { consumed: last } => {
                 consumed += last;

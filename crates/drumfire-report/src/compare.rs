@@ -173,11 +173,18 @@ fn quantile(histogram: &Histogram, q: f64) -> Option<Estimate> {
         return None;
     }
     let half = Z * (q * (1.0 - q) / n).sqrt();
-    let at = |q: f64| histogram.quantile(q.clamp(0.0, 1.0)) as f64;
+    let at = |q: f64| histogram.quantile(q) as f64;
+    // Too few values for a rank on that side: the interval is open there.
+    let low = if q > half { at(q - half) } else { 0.0 };
+    let high = if q + half < 1.0 {
+        at(q + half)
+    } else {
+        f64::INFINITY
+    };
     Some(Estimate {
         value: at(q),
-        low: at(q - half),
-        high: at(q + half),
+        low,
+        high,
     })
 }
 
@@ -257,5 +264,107 @@ impl Change {
             Some(value) if self.metric.contains("_us_") => wording::ms(value),
             Some(value) => format!("{value:.2}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::{Demo, demo_summary};
+
+    fn find<'a>(comparison: &'a Comparison, endpoint: &str, metric: &str) -> &'a Change {
+        let endpoint = comparison.endpoints.iter().find(|e| e.name == endpoint);
+        let changes = &endpoint.expect("an endpoint").changes;
+        changes
+            .iter()
+            .find(|c| c.metric == metric)
+            .expect("a metric")
+    }
+
+    #[test]
+    fn a_run_is_no_different_from_itself() {
+        let comparison = compare(&demo_summary(), &demo_summary());
+        let all = comparison.endpoints.iter().flat_map(|e| &e.changes);
+        assert!(all.clone().count() > 0);
+        for change in all {
+            assert!(!change.significant, "{change:?}");
+            assert!(matches!(change.percent(), Some(0.0) | None), "{change:?}");
+        }
+    }
+
+    #[test]
+    fn a_slower_target_is_marked() {
+        let healthy = |slowness| {
+            Demo {
+                slowness,
+                stall_s: 0..0,
+                ..Demo::default()
+            }
+            .run()
+        };
+        let comparison = compare(&healthy(1.0), &healthy(1.5));
+        let p50 = find(&comparison, "/login", "service_us_p50");
+        assert!(p50.significant);
+        assert!((p50.percent().expect("both measured") - 50.0).abs() < 1.0);
+        assert!(!find(&comparison, "/login", "rate_per_s").significant);
+        insta::assert_snapshot!(comparison.text());
+    }
+
+    #[test]
+    fn an_endpoint_may_be_new() {
+        let before = Demo {
+            endpoints: &["/"],
+            ..Demo::default()
+        }
+        .run();
+        let comparison = compare(&before, &demo_summary());
+        let p50 = find(&comparison, "/login", "service_us_p50");
+        assert_eq!(
+            (p50.values[0], p50.percent(), p50.significant),
+            (None, None, false)
+        );
+        assert!(p50.values[1].is_some());
+    }
+
+    #[test]
+    fn the_json_form_has_a_version() {
+        let text = compare(&demo_summary(), &demo_summary()).json();
+        let json: Value = serde_json::from_str(&text).expect("JSON");
+        let body = &json["drumfire_comparison"];
+        assert_eq!(body["version"], json!(1));
+        assert_eq!(body["endpoints"][0]["name"], json!("all endpoints"));
+        assert_eq!(
+            body["endpoints"][0]["changes"][0]["metric"],
+            json!("rate_per_s")
+        );
+        assert_eq!(
+            body["endpoints"][0]["changes"][0]["change_percent"],
+            json!(0.0)
+        );
+    }
+
+    /// By hand: 100 values, the 99 % interval of the median spans the ranks
+    /// 50 ± 2.576 × 5, that is 37.1 to 62.9.
+    #[test]
+    fn intervals_are_those_of_the_textbook() {
+        let histogram: Histogram = (1..=100).collect();
+        let median = quantile(&histogram, 0.5).expect("values");
+        assert_eq!((median.low, median.value, median.high), (38.0, 50.0, 63.0));
+        let p99 = quantile(&histogram, 0.99).expect("values");
+        assert_eq!(p99.high, f64::INFINITY, "no rank above the 99th bounds it");
+        let stats = EndpointStats {
+            requests: 400,
+            ..EndpointStats::default()
+        };
+        let rate = rate(&stats, 10_000_000).expect("time passed");
+        assert_eq!(
+            (rate.low, rate.value),
+            ((400.0 - 2.576 * 20.0) / 10.0, 40.0)
+        );
+        let none = errors(&stats).expect("requests");
+        assert!(
+            none.low.abs() < 1e-9 && (none.high - 1.631).abs() < 0.01,
+            "{none:?}"
+        );
     }
 }

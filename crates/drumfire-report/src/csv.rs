@@ -140,3 +140,71 @@ fn quoted(text: &str) -> String {
     }
     text.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::{Demo, demo_summary};
+
+    /// Splits a row that has no quotes in it.
+    fn cells(text: &str, row: usize) -> Vec<&str> {
+        text.split("\r\n")
+            .nth(row)
+            .expect("a row")
+            .split(',')
+            .collect()
+    }
+
+    #[test]
+    fn the_timeline_has_a_row_per_interval() {
+        let summary = demo_summary();
+        let text = timeline(&summary);
+        assert_eq!(
+            text.split_terminator("\r\n").count(),
+            1 + summary.timeline.len()
+        );
+        for row in 1..=summary.timeline.len() {
+            assert_eq!(cells(&text, row).len(), cells(&text, 0).len());
+        }
+        let started = cells(&text, 0)
+            .iter()
+            .position(|c| *c == "started")
+            .expect("a column");
+        let sum: u64 = (1..=summary.timeline.len())
+            .map(|row| cells(&text, row)[started].parse::<u64>().expect("a number"))
+            .sum();
+        assert_eq!(sum, summary.total.iterations.started);
+    }
+
+    #[test]
+    fn the_first_rows_read_well() {
+        let small = Demo {
+            seconds: 2,
+            stall_s: 0..0,
+            ..Demo::default()
+        };
+        let summary = small.run();
+        insta::assert_snapshot!(
+            (timeline(&summary) + "\n" + &endpoints(&summary)).replace("\r\n", "\n")
+        );
+    }
+
+    #[test]
+    fn text_is_quoted_where_it_must_be() {
+        let cases = [
+            ("/a", "/a"),
+            ("/a, b", "\"/a, b\""),
+            ("say \"hi\"", "\"say \"\"hi\"\"\""),
+            ("two\nlines", "\"two\nlines\""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(quoted(text), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_empty() {
+        assert_eq!(quantile(&Histogram::new(), 0.5), "");
+        assert_eq!(extremes(&Histogram::new()), ["", "", ""]);
+    }
+}

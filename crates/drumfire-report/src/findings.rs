@@ -2,7 +2,10 @@
 //! planned and dropped, how the generator was doing, and the verdict in words.
 
 use crate::wording;
-use drumfire_metrics::{EndpointStats, Histogram, IterationStats, Snapshot, Summary, Verdict};
+use drumfire_metrics::{
+    EndpointStats, GeneratorHealth, Histogram, IterationStats, Saturation, Snapshot, Summary,
+    ThresholdOutcome, Verdict,
+};
 use std::fmt::Write as _;
 
 /// Percentiles of the latency table, with their headings.
@@ -125,12 +128,9 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
         let text = format!("{}: {}", wording::count(*n), wording::drop_reason(*reason));
         ("dropped", text)
     }));
-    lines.push(("generator", generator(summary)));
-    lines.extend(
-        verdict(&summary.verdict)
-            .into_iter()
-            .map(|text| ("verdict", text)),
-    );
+    lines.push(("generator", generator(&total.health)));
+    lines.push(("", punctuality(total)));
+    lines.extend(verdict(summary).into_iter().map(|text| ("verdict", text)));
     lines.extend(
         summary
             .verdict
@@ -170,37 +170,160 @@ fn iterations(summary: &Summary) -> String {
     )
 }
 
-fn generator(summary: &Summary) -> String {
-    let health = &summary.total.health;
+fn generator(health: &GeneratorHealth) -> String {
     format!(
-        "cpu {:.0}%, busiest shard {:.0}%, loop lag p99 {} ms, late p99 {} ms, memory {}, sockets {}, users {}",
+        "cpu {:.0}%, busiest shard {:.0}%, memory {}, sockets {}, users {}",
         wording::percent(health.cpu_us, health.cpu_available_us),
         health.busiest_shard * 100.0,
-        wording::ms(health.loop_lag_us.quantile(0.99) as f64),
-        wording::ms(summary.total.iterations.lateness_us.quantile(0.99) as f64),
         wording::bytes(health.memory_bytes),
         wording::count(health.sockets),
         wording::count(health.users),
     )
 }
 
-/// The verdict in words, one sentence a line: what to believe, then what held.
-pub fn verdict(verdict: &Verdict) -> Vec<String> {
-    let mut lines: Vec<String> = verdict
-        .saturations
-        .iter()
-        .map(|stretch| format!("generator saturated {}", wording::saturation(stretch)))
-        .collect();
-    if verdict.trustworthy() {
-        lines.push("the generator kept up: these numbers are the target's".into());
-    }
-    lines.extend(thresholds(verdict));
-    lines
+fn punctuality(total: &Snapshot) -> String {
+    let p99_ms = |histogram: &Histogram| wording::ms(histogram.quantile(0.99) as f64);
+    format!(
+        "starts late by p99 {} ms, loop lag p99 {} ms",
+        p99_ms(&total.iterations.lateness_us),
+        p99_ms(&total.health.loop_lag_us),
+    )
 }
 
-fn thresholds(verdict: &Verdict) -> Option<String> {
-    let all = verdict.thresholds.len();
-    let held = verdict.thresholds.iter().filter(|t| t.passed).count();
-    let word = if verdict.passed() { "passed" } else { "failed" };
-    (all > 0).then(|| format!("{word}: {held} of {all} thresholds held"))
+/// The verdict in words, one sentence a line: what to believe, then what held.
+pub fn verdict(summary: &Summary) -> Vec<String> {
+    let trust = match trust(summary) {
+        Trust::Partial => None,
+        trust => Some(trust.sentence().to_owned()),
+    };
+    saturations(&summary.verdict)
+        .chain(trust)
+        .chain(thresholds(&summary.verdict))
+        .collect()
+}
+
+/// How far the numbers of a run speak of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The generator was never the limit.
+    Full,
+    /// It was, for a time.
+    Partial,
+    /// There are no numbers.
+    Nothing,
+}
+
+impl Trust {
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Trust::Full => "the generator kept up: these numbers are the target's",
+            Trust::Partial => {
+                "the generator was the limit for a time: not all of this is the target's"
+            }
+            Trust::Nothing => "no request was sent: these numbers say nothing of the target",
+        }
+    }
+}
+
+pub(crate) fn trust(summary: &Summary) -> Trust {
+    let sent = summary.total.endpoints.values().any(|e| e.requests > 0);
+    match (summary.verdict.trustworthy(), sent) {
+        (false, _) => Trust::Partial,
+        (true, true) => Trust::Full,
+        (true, false) => Trust::Nothing,
+    }
+}
+
+/// A sentence for each stretch in which the generator was the limit.
+pub(crate) fn saturations(verdict: &Verdict) -> impl Iterator<Item = String> + '_ {
+    verdict.saturations.iter().map(saturation_sentence)
+}
+
+pub(crate) fn saturation_sentence(stretch: &Saturation) -> String {
+    format!("generator saturated {}", wording::saturation(stretch))
+}
+
+/// How the thresholds came out; none where there are none.
+pub(crate) fn thresholds(verdict: &Verdict) -> Option<String> {
+    let count = |wanted: fn(&ThresholdOutcome) -> bool| {
+        let thresholds = verdict.thresholds.iter();
+        thresholds.filter(|t| wanted(t)).count()
+    };
+    let all = count(|_| true);
+    let required = count(|t| t.strict);
+    let missed = count(|t| t.strict && !t.passed);
+    let optional_missed = count(|t| !t.strict && !t.passed);
+    match (all, missed, optional_missed) {
+        (0, ..) => None,
+        (_, 0, 0) => Some(format!("passed: all {all} thresholds held")),
+        (_, 0, _) => Some(format!(
+            "passed: {optional_missed} of {all} thresholds did not hold, all optional"
+        )),
+        _ => Some(format!(
+            "failed: {missed} of {required} required thresholds did not hold"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::{Demo, demo_summary};
+
+    #[test]
+    fn a_saturated_run_says_so() {
+        insta::assert_snapshot!(render(&demo_summary()));
+    }
+
+    #[test]
+    fn a_healthy_run_says_so() {
+        let healthy = Demo {
+            stall_s: 0..0,
+            ..Demo::default()
+        };
+        insta::assert_snapshot!(render(&healthy.run()));
+    }
+
+    #[test]
+    fn thresholds_are_told_in_one_sentence() {
+        let outcome = |passed, strict| ThresholdOutcome {
+            text: "p95 < 200".into(),
+            passed,
+            strict,
+            value: Some(1.0),
+            aborted_at_us: None,
+        };
+        let cases = [
+            (vec![], None),
+            (
+                vec![(true, true), (true, false)],
+                Some("passed: all 2 thresholds held"),
+            ),
+            (
+                vec![(true, true), (false, false)],
+                Some("passed: 1 of 2 thresholds did not hold, all optional"),
+            ),
+            (
+                vec![(false, true), (true, true), (false, false)],
+                Some("failed: 1 of 2 required thresholds did not hold"),
+            ),
+        ];
+        for (outcomes, expected) in cases {
+            let thresholds: Vec<_> = outcomes.iter().map(|(p, s)| outcome(*p, *s)).collect();
+            let verdict = Verdict {
+                thresholds,
+                ..Verdict::default()
+            };
+            assert_eq!(super::thresholds(&verdict).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_measured_is_no_latency() {
+        let text = render(&Summary::default());
+        assert!(
+            text.contains("  service time             none measured\n"),
+            "{text}"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! Thresholds, checks and the generator's own state as JUnit XML, for what
 //! reads test results in a pipeline.
 
+use crate::findings;
 use crate::wording;
 use drumfire_metrics::{Summary, ThresholdOutcome};
 use std::collections::BTreeMap;
@@ -28,12 +29,13 @@ pub fn render(summary: &Summary, strict: bool) -> String {
     let name = escape(&format!("drumfire {}", summary.facts.title));
     let timestamp = timestamp(summary.facts.started_at_us);
     let host = escape(&summary.facts.host);
+    let notes = notes(&summary.verdict.notes);
     let body: String = cases.iter().map(Case::render).collect();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <testsuites name=\"drumfire\" {totals}>\n  \
          <testsuite name=\"{name}\" {totals} timestamp=\"{timestamp}\" hostname=\"{host}\">\n\
-         {body}  </testsuite>\n</testsuites>\n"
+         {body}{notes}  </testsuite>\n</testsuites>\n"
     )
 }
 
@@ -115,10 +117,7 @@ fn checks(counters: &BTreeMap<String, u64>) -> Vec<Case> {
 }
 
 fn generator(summary: &Summary, strict: bool) -> Case {
-    let stretches = summary.verdict.saturations.iter();
-    let stretches: Vec<String> = stretches
-        .map(|stretch| format!("generator saturated {}", wording::saturation(stretch)))
-        .collect();
+    let stretches: Vec<String> = findings::saturations(&summary.verdict).collect();
     let text = stretches.join("; ");
     let ending = match (summary.verdict.trustworthy(), strict) {
         (true, _) => Ending::Passed,
@@ -130,6 +129,14 @@ fn generator(summary: &Summary, strict: bool) -> Case {
         name: "the generator kept up".to_owned(),
         ending,
     }
+}
+
+fn notes(notes: &[String]) -> String {
+    if notes.is_empty() {
+        return String::new();
+    }
+    let text = escape(&notes.join("\n"));
+    format!("    <system-out>{text}</system-out>\n")
 }
 
 fn timestamp(started_at_us: u64) -> String {
@@ -155,4 +162,36 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::demo_summary;
+
+    #[test]
+    fn strict_makes_saturation_an_error() {
+        insta::assert_snapshot!(render(&demo_summary(), true));
+    }
+
+    #[test]
+    fn without_strict_saturation_is_a_remark() {
+        let text = render(&demo_summary(), false);
+        assert!(text.contains("errors=\"0\""));
+        let expected = "name=\"the generator kept up\"><system-out>generator saturated \
+                        from 12 s to 15 s: late by p99 85.0 ms</system-out></testcase>";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let mut summary = demo_summary();
+        summary.verdict.notes.push("]]><!--".into());
+        summary.verdict.thresholds[0].text = "a<b && \"c\">'d'\n\u{0}\u{1b}[31m".into();
+        let text = render(&summary, true);
+        let expected =
+            "name=\"a&lt;b &amp;&amp; &quot;c&quot;&gt;&apos;d&apos;&#10;\u{fffd}\u{fffd}[31m\"/>";
+        assert!(text.contains(expected), "{text}");
+        assert!(text.contains("    <system-out>]]&gt;&lt;!--</system-out>\n"));
+    }
 }

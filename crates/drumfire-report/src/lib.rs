@@ -7,6 +7,7 @@ pub mod artillery_json;
 pub mod compare;
 pub mod csv;
 pub mod findings;
+pub mod html;
 pub mod junit;
 pub mod quick;
 pub mod result;

@@ -32,7 +32,7 @@ pub fn render(summary: &Summary) -> String {
     bars(&mut out, &latencies.service_us);
     codes(&mut out, summary);
     out.push('\n');
-    for line in findings::verdict(&summary.verdict) {
+    for line in findings::verdict(summary) {
         put(&mut out, format_args!("{line}\n"));
     }
     for note in &summary.verdict.notes {
@@ -173,4 +173,39 @@ fn codes(out: &mut String, summary: &Summary) {
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text)
         .expect("writing to a string does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::demo_summary;
+
+    #[test]
+    fn a_run_in_short() {
+        insta::assert_snapshot!(render(&demo_summary()));
+    }
+
+    #[test]
+    fn every_value_is_in_one_bar() {
+        let tables: [&[u64]; 4] = [
+            &[5],
+            &[1, 1, 1, 8],
+            &[0, 0, 0],
+            &[1, 1_000, 2_000, 3_000_000],
+        ];
+        for values in tables {
+            let histogram: Histogram = values.iter().copied().collect();
+            let counted: u64 = bar_rows(&histogram).iter().map(|(_, n)| n).sum();
+            assert_eq!(counted, values.len() as u64, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_measured_has_no_tables() {
+        let text = render(&Summary::default());
+        assert!(
+            !text.contains("histogram") && !text.contains("latency"),
+            "{text}"
+        );
+    }
 }

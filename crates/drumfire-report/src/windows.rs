@@ -270,3 +270,57 @@ pub fn mean_rates(windows: &[Window]) -> BTreeMap<String, u64> {
         .map(|(name, (sum, count))| (name, (sum as f64 / count as f64).round() as u64))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drumfire_metrics::Recorder;
+
+    /// An interval of one second with this many requests.
+    fn second(start_s: u64, requests: u64) -> Snapshot {
+        let mut recorder = Recorder::new();
+        let endpoint = recorder.endpoint("/");
+        (0..requests).for_each(|_| recorder.request(endpoint));
+        recorder.take(start_s * 1_000_000, (start_s + 1) * 1_000_000)
+    }
+
+    fn windows(started_at_us: u64, intervals: &[Snapshot]) -> Vec<(u64, u64, Option<u64>)> {
+        let windows = Windows::of(started_at_us, &NameOptions::default(), intervals);
+        let rate = |w: &Window| w.rates.get("http.request_rate").copied();
+        windows
+            .iter()
+            .map(|w| (w.period_ms, w.width_ms(), rate(w)))
+            .collect()
+    }
+
+    #[test]
+    fn windows_split_at_the_tens_of_the_wall_clock() {
+        let intervals: Vec<_> = (0..15).map(|s| second(s, 4)).collect();
+        let start_us = 1_000_000_007_000_000;
+        let expected = [
+            (1_000_000_000_000, 3_000, Some(4)),
+            (1_000_000_010_000, 10_000, Some(4)),
+            (1_000_000_020_000, 2_000, Some(4)),
+        ];
+        assert_eq!(windows(start_us, &intervals), expected);
+    }
+
+    #[test]
+    fn empty_windows_are_passed_over_and_empty_edges_cut() {
+        let mut intervals: Vec<_> = (0..40).map(|s| second(s, 0)).collect();
+        intervals[3] = second(3, 6);
+        intervals[4] = second(4, 5);
+        intervals[31] = second(31, 1);
+        let expected = [(0, 2_000, Some(6)), (30_000, 1_000, Some(1))];
+        assert_eq!(windows(0, &intervals), expected);
+    }
+
+    #[test]
+    fn rates_of_the_run_are_the_mean_of_those_of_its_windows() {
+        let intervals: Vec<_> = (0..30)
+            .map(|s| second(s, [9, 9, 6][s as usize / 10]))
+            .collect();
+        let windows = Windows::of(0, &NameOptions::default(), &intervals);
+        assert_eq!(mean_rates(&windows)["http.request_rate"], 8);
+    }
+}

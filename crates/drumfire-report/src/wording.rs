@@ -111,3 +111,85 @@ pub(crate) fn saturation(stretch: &Saturation) -> String {
     };
     format!("from {from} to {to}: {what}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        let texts = [
+            (ms(52.4), "0.052"),
+            (ms(1_250.0), "1.25"),
+            (ms(12_540.0), "12.5"),
+            (ms(1_250_400.0), "1250"),
+            (count(0), "0"),
+            (count(999), "999"),
+            (count(1_234_567), "1,234,567"),
+            (per_second(15, 2_000_000), "7.5/s"),
+            (per_second(123_456, 1_000_000), "123,456/s"),
+            (per_second(1, 0), "0.0/s"),
+            (bytes(0), "0 B"),
+            (bytes(1_023), "1023 B"),
+            (bytes(3_482), "3.4 KiB"),
+            (bytes(5 << 30), "5.0 GiB"),
+            (span(800_000), "0.8 s"),
+            (span(12_000_000), "12 s"),
+            (span(12_400_000), "12 s"),
+            (span(125_000_000), "2 min 05 s"),
+            (span(3_725_000_000), "1 h 02 min"),
+        ];
+        for (text, expected) in texts {
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn tenths_round_halves_upward() {
+        let cases = [
+            (0.04, 0.0),
+            (0.05, 0.1),
+            (1.25, 1.3),
+            (-0.85, -0.8),
+            (-3.0, -3.0),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(tenths(value), expected);
+        }
+    }
+
+    #[test]
+    fn every_cause_of_saturation_has_words() {
+        let cases = [
+            (
+                SaturationCause::Late,
+                "from 12 s to 40 s: late by p99 85.0 ms",
+            ),
+            (
+                SaturationCause::LoopLag,
+                "from 12 s to 40 s: event loop lagged by p99 85.0 ms",
+            ),
+            (
+                SaturationCause::Processor,
+                "from 12 s to 40 s: no processor time left",
+            ),
+            (
+                SaturationCause::Descriptors,
+                "from 12 s to 40 s: out of file descriptors 85,000 times",
+            ),
+            (
+                SaturationCause::Ports,
+                "from 12 s to 40 s: out of local ports 85,000 times",
+            ),
+        ];
+        for (cause, expected) in cases {
+            let stretch = Saturation {
+                cause,
+                start_us: 12_000_000,
+                end_us: 40_000_000,
+                worst: 85_000,
+            };
+            assert_eq!(saturation(&stretch), expected);
+        }
+    }
+}
