@@ -9,6 +9,7 @@ pub mod csv;
 pub mod findings;
 pub mod html;
 pub mod junit;
+pub mod live;
 pub mod quick;
 pub mod result;
 pub mod windows;
