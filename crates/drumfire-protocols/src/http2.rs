@@ -107,6 +107,20 @@ impl Http2Connection {
     ) -> Result<(), Failure> {
         let (head, body) = translate(asked.request, origin)?;
         let _counted = Counted::new(&self.streams);
+        let result = self.run(head, body, asked, received).await;
+        if result.is_err_and(ends_the_connection) {
+            self.ended.set(true);
+        }
+        result
+    }
+
+    async fn run(
+        &self,
+        head: http::Request<()>,
+        body: Bytes,
+        asked: &Asked<'_>,
+        received: &mut Received,
+    ) -> Result<(), Failure> {
         let mut deadline = Deadline::default();
         let total_ns = asked.total_due_ns();
         let sending = self.send(head, body, received);
@@ -302,6 +316,14 @@ fn is_of_the_connection(header: &httparse::Header<'_>) -> bool {
     names
         .iter()
         .any(|name| header.name.eq_ignore_ascii_case(name))
+}
+
+/// Whether a failure is more than that of one stream.
+fn ends_the_connection(failure: Failure) -> bool {
+    !matches!(
+        failure,
+        Failure::Http2Stream | Failure::TimedOut | Failure::Idle | Failure::BodyTooLarge
+    )
 }
 
 fn failure_of(error: &h2::Error) -> Failure {

@@ -1,5 +1,6 @@
-//! Which redirects to follow and how, as got 14 does it: pure functions. The
-//! loop over hops is the caller's, since each hop is a request of its own.
+//! Which redirects to follow and how, as got 14 does it for Artillery: pure
+//! functions. The loop over hops is the caller's, since each hop is a request
+//! of its own.
 
 use crate::{Failure, Origin};
 use url::Url;
@@ -10,8 +11,8 @@ pub const DEFAULT_MAX_REDIRECTS: u32 = 10;
 /// Headers that belong to one host and are not carried to another.
 pub const HEADERS_OF_ONE_HOST: [&str; 3] = ["host", "cookie", "authorization"];
 
-/// Headers that describe a body and go with it.
-pub const HEADERS_OF_THE_BODY: [&str; 3] = ["content-length", "content-type", "transfer-encoding"];
+/// Headers that go with a body that is dropped. (`content-type` stays, as it does with Artillery.)
+pub const HEADERS_OF_THE_BODY: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// The next request of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub struct Hop {
     pub url: Url,
     /// Where that is.
     pub origin: Origin,
-    /// Whether it is a GET without a body, whatever the request before was.
+    /// Whether it is a GET without a body, where the request before was neither
+    /// GET nor HEAD. Only 303 does that; 301 and 302 keep method and body.
     pub becomes_get: bool,
     /// Whether it goes to another host or port, so that [`HEADERS_OF_ONE_HOST`] stay behind.
     pub leaves_host: bool,
@@ -37,6 +39,7 @@ pub struct Hop {
 pub fn next_hop(
     status: u16,
     location: Option<&[u8]>,
+    method: &str,
     from: &Url,
     followed: u32,
     max_redirects: u32,
@@ -50,12 +53,12 @@ pub fn next_hop(
     let location = String::from_utf8_lossy(location);
     let url = from.join(&location).map_err(|_| Failure::BadRedirect)?;
     let origin = Origin::of(&url).map_err(|_| Failure::UnsupportedRedirect)?;
-    let leaves_host = url.host_str() != from.host_str()
-        || url.port_or_known_default() != from.port_or_known_default();
+    // Ports as written: the same host's http and https share its cookies and credentials.
+    let leaves_host = url.host_str() != from.host_str() || url.port() != from.port();
     Ok(Some(Hop {
         url,
         origin,
-        becomes_get: !matches!(status, 307 | 308),
+        becomes_get: status == 303 && !matches!(method, "GET" | "HEAD"),
         leaves_host,
     }))
 }
@@ -70,26 +73,27 @@ mod tests {
 
     fn hop(status: u16, location: &str) -> Result<Option<(String, bool, bool)>, Failure> {
         let from = Url::parse("http://a.test/dir/page?x=1").expect("a URL");
-        let hop = next_hop(status, Some(location.as_bytes()), &from, 0, 10)?;
+        let hop = next_hop(status, Some(location.as_bytes()), "POST", &from, 0, 10)?;
         Ok(hop.map(|hop| (hop.url.to_string(), hop.becomes_get, hop.leaves_host)))
     }
 
     #[test]
     fn the_next_request_follows_from_status_and_location() {
         for (status, location, url, becomes_get, leaves_host) in [
-            (301, "/b", "http://a.test/b", true, false),
-            (302, "c?d", "http://a.test/dir/c?d", true, false),
+            (301, "/b", "http://a.test/b", false, false),
+            (302, "c?d", "http://a.test/dir/c?d", false, false),
             (303, "?q", "http://a.test/dir/page?q", true, false),
             (307, "http://a.test:80/b", "http://a.test/b", false, false),
             (308, "//b.test/", "http://b.test/", false, true),
-            (302, "https://a.test/", "https://a.test/", true, true),
+            (302, "https://a.test/", "https://a.test/", false, false),
             (
                 302,
                 "http://a.test:8080/",
                 "http://a.test:8080/",
-                true,
+                false,
                 true,
             ),
+            (303, "/\u{e9} b", "http://a.test/%C3%A9%20b", true, false),
         ] {
             let expected = (url.to_owned(), becomes_get, leaves_host);
             assert_eq!(
@@ -101,18 +105,32 @@ mod tests {
     }
 
     #[test]
+    fn head_and_get_stay_what_they_are() {
+        let from = Url::parse("http://a.test/").expect("a URL");
+        for (method, becomes_get) in [("GET", false), ("HEAD", false), ("DELETE", true)] {
+            let hop = next_hop(303, Some(b"/"), method, &from, 0, 10);
+            assert_eq!(
+                hop.map(|hop| hop.map(|hop| hop.becomes_get)),
+                Ok(Some(becomes_get))
+            );
+        }
+    }
+
+    #[test]
     fn other_answers_are_the_last() {
         for status in [200, 201, 305, 306, 404] {
             assert_eq!(hop(status, "/b"), Ok(None), "{status}");
         }
         let from = Url::parse("http://a.test/").expect("a URL");
-        assert_eq!(next_hop(302, None, &from, 0, 10), Ok(None));
+        assert_eq!(next_hop(302, None, "GET", &from, 0, 10), Ok(None));
     }
 
     #[test]
     fn a_chain_ends_somewhere() {
         let from = Url::parse("http://a.test/").expect("a URL");
-        let at = |followed| next_hop(302, Some(b"/"), &from, followed, 2).map(|hop| hop.is_some());
+        let at = |followed| {
+            next_hop(302, Some(b"/"), "GET", &from, followed, 2).map(|hop| hop.is_some())
+        };
         assert_eq!(
             (at(0), at(1), at(2)),
             (Ok(true), Ok(true), Err(Failure::TooManyRedirects))
