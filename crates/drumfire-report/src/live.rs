@@ -134,11 +134,12 @@ impl LiveView {
     /// Of the recent intervals, but for the levels, which are the latest.
     fn health(&self) -> GeneratorHealth {
         let mut health = GeneratorHealth::default();
-        let recent = self.recent.iter().map(|interval| &interval.snapshot.health);
-        recent.clone().for_each(|interval| health.append(interval));
-        if let Some(last) = recent.last() {
-            health.memory_bytes = last.memory_bytes;
-            health.sockets = last.sockets;
+        for interval in &self.recent {
+            health.append(&interval.snapshot.health);
+        }
+        if let Some(last) = self.recent.back() {
+            health.memory_bytes = last.snapshot.health.memory_bytes;
+            health.sockets = last.snapshot.health.sockets;
         }
         health
     }

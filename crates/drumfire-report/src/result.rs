@@ -6,6 +6,7 @@
 //! misread raises the version, and a reader refuses a version above its own.
 
 mod border;
+mod histogram;
 
 use drumfire_metrics::Summary;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub const VERSION: u32 = 1;
 /// Largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 30;
+
+/// Most intervals of a timeline that is read.
+pub const MAX_INTERVALS: usize = 2 * Summary::TIMELINE_LIMIT;
 
 /// Why a result file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -37,16 +41,14 @@ pub enum ResultError {
         /// Version in the file.
         found: u64,
     },
-    /// Broken JSON or a field of the wrong kind.
+    /// Broken JSON, or a field whose kind or content is wrong.
     #[error("read result: {0}")]
     Malformed(serde_json::Error),
-    /// A field whose content makes no sense.
-    #[error("read result: {field}: {reason}")]
-    Field {
-        /// Where.
-        field: &'static str,
-        /// What is wrong with it.
-        reason: String,
+    /// A timeline that no run has.
+    #[error("read result: timeline: {found} intervals are more than the limit of {MAX_INTERVALS}")]
+    Timeline {
+        /// Intervals in the file.
+        found: usize,
     },
 }
 
@@ -78,7 +80,11 @@ pub fn parse(text: &str) -> Result<Summary, ResultError> {
     }
     check_version(text)?;
     let file: File<border::Result> = serde_json::from_str(text).map_err(ResultError::Malformed)?;
-    Summary::try_from(file.drumfire)
+    let summary = Summary::from(file.drumfire);
+    match summary.timeline.len() {
+        found if found > MAX_INTERVALS => Err(ResultError::Timeline { found }),
+        _ => Ok(summary),
+    }
 }
 
 /// Reads nothing but the version first, so that a newer file is refused as
@@ -227,7 +233,7 @@ mod tests {
         let error = parse(&render(&summary))
             .err()
             .map(|error| error.to_string());
-        let expected = "read result: timeline: 14401 intervals, limit 14400";
+        let expected = "read result: timeline: 14401 intervals are more than the limit of 14400";
         assert_eq!(error.as_deref(), Some(expected));
     }
 }

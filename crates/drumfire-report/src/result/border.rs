@@ -1,16 +1,10 @@
 //! The structs of the result file and the conversions from and to the types of
 //! drumfire-metrics, which themselves know nothing of files.
 
-use super::ResultError;
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use super::histogram::Histogram;
 use drumfire_metrics as metrics;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-type Fallible<T> = std::result::Result<T, ResultError>;
-
-/// Most intervals that are read.
-const MAX_INTERVALS: usize = 2 * metrics::Summary::TIMELINE_LIMIT;
 
 /// The whole file below `drumfire`.
 #[derive(Serialize, Deserialize)]
@@ -34,26 +28,14 @@ impl From<&metrics::Summary> for Result {
     }
 }
 
-impl TryFrom<Result> for metrics::Summary {
-    type Error = ResultError;
-    fn try_from(file: Result) -> Fallible<Self> {
-        if file.timeline.len() > MAX_INTERVALS {
-            let reason = format!("{} intervals, limit {MAX_INTERVALS}", file.timeline.len());
-            return Err(ResultError::Field {
-                field: "timeline",
-                reason,
-            });
-        }
-        Ok(Self {
+impl From<Result> for metrics::Summary {
+    fn from(file: Result) -> Self {
+        Self {
             facts: file.facts.into(),
             verdict: file.verdict.into(),
-            total: file.total.try_into()?,
-            timeline: file
-                .timeline
-                .into_iter()
-                .map(TryInto::try_into)
-                .collect::<Fallible<_>>()?,
-        })
+            total: file.total.into(),
+            timeline: file.timeline.into_iter().map(Into::into).collect(),
+        }
     }
 }
 
@@ -151,13 +133,12 @@ impl From<&metrics::Interval> for Interval {
     }
 }
 
-impl TryFrom<Interval> for metrics::Interval {
-    type Error = ResultError;
-    fn try_from(interval: Interval) -> Fallible<Self> {
-        Ok(Self {
+impl From<Interval> for metrics::Interval {
+    fn from(interval: Interval) -> Self {
+        Self {
             planned: interval.planned,
-            snapshot: interval.snapshot.try_into()?,
-        })
+            snapshot: interval.snapshot.into(),
+        }
     }
 }
 
@@ -197,20 +178,19 @@ impl From<&metrics::Snapshot> for Snapshot {
     }
 }
 
-impl TryFrom<Snapshot> for metrics::Snapshot {
-    type Error = ResultError;
-    fn try_from(snapshot: Snapshot) -> Fallible<Self> {
-        Ok(Self {
+impl From<Snapshot> for metrics::Snapshot {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
             start_us: snapshot.start_us,
             end_us: snapshot.end_us,
-            endpoints: try_map_values(snapshot.endpoints)?,
-            iterations: snapshot.iterations.try_into()?,
+            endpoints: map_into(snapshot.endpoints),
+            iterations: snapshot.iterations.into(),
             errors: snapshot.errors,
             counters: snapshot.counters,
             rates: snapshot.rates,
-            histograms: try_map_values(snapshot.histograms)?,
-            health: snapshot.health.try_into()?,
-        })
+            histograms: map_into(snapshot.histograms),
+            health: snapshot.health.into(),
+        }
     }
 }
 
@@ -262,16 +242,15 @@ impl From<&metrics::EndpointStats> for Endpoint {
     }
 }
 
-impl TryFrom<Endpoint> for metrics::EndpointStats {
-    type Error = ResultError;
-    fn try_from(mut stats: Endpoint) -> Fallible<Self> {
+impl From<Endpoint> for metrics::EndpointStats {
+    fn from(mut stats: Endpoint) -> Self {
         let mut first_byte_us: [metrics::Histogram; 6] = Default::default();
         for (class, histogram) in first_byte_us.iter_mut().enumerate() {
             if let Some(found) = stats.first_byte_us.remove(&class_key(class)) {
-                *histogram = found.try_into()?;
+                *histogram = found.into();
             }
         }
-        Ok(Self {
+        Self {
             requests: stats.requests,
             codes: stats.codes,
             errors: stats.errors,
@@ -279,12 +258,12 @@ impl TryFrom<Endpoint> for metrics::EndpointStats {
             sent_bytes: stats.sent_bytes,
             connections: stats.connections,
             first_byte_us,
-            service_us: stats.service_us.try_into()?,
-            intended_us: stats.intended_us.try_into()?,
-            dns_us: stats.dns_us.try_into()?,
-            connect_us: stats.connect_us.try_into()?,
-            tls_us: stats.tls_us.try_into()?,
-        })
+            service_us: stats.service_us.into(),
+            intended_us: stats.intended_us.into(),
+            dns_us: stats.dns_us.into(),
+            connect_us: stats.connect_us.into(),
+            tls_us: stats.tls_us.into(),
+        }
     }
 }
 
@@ -321,19 +300,18 @@ impl From<&metrics::IterationStats> for Iterations {
     }
 }
 
-impl TryFrom<Iterations> for metrics::IterationStats {
-    type Error = ResultError;
-    fn try_from(stats: Iterations) -> Fallible<Self> {
+impl From<Iterations> for metrics::IterationStats {
+    fn from(stats: Iterations) -> Self {
         let dropped = stats.dropped.into_iter();
-        Ok(Self {
+        Self {
             started: stats.started,
             completed: stats.completed,
             failed: stats.failed,
             interrupted: stats.interrupted,
             dropped: dropped.map(|(reason, n)| (reason.into(), n)).collect(),
-            duration_us: stats.duration_us.try_into()?,
-            lateness_us: stats.lateness_us.try_into()?,
-        })
+            duration_us: stats.duration_us.into(),
+            lateness_us: stats.lateness_us.into(),
+        }
     }
 }
 
@@ -367,20 +345,19 @@ impl From<&metrics::GeneratorHealth> for Health {
     }
 }
 
-impl TryFrom<Health> for metrics::GeneratorHealth {
-    type Error = ResultError;
-    fn try_from(health: Health) -> Fallible<Self> {
-        Ok(Self {
+impl From<Health> for metrics::GeneratorHealth {
+    fn from(health: Health) -> Self {
+        Self {
             cpu_us: health.cpu_us,
             cpu_available_us: health.cpu_available_us,
             busiest_shard: health.busiest_shard,
             memory_bytes: health.memory_bytes,
             sockets: health.sockets,
             users: health.users,
-            loop_lag_us: health.loop_lag_us.try_into()?,
+            loop_lag_us: health.loop_lag_us.into(),
             descriptors_exhausted: health.descriptors_exhausted,
             ports_exhausted: health.ports_exhausted,
-        })
+        }
     }
 }
 
@@ -400,71 +377,9 @@ impl From<&(metrics::Unit, metrics::Histogram)> for Custom {
     }
 }
 
-impl TryFrom<Custom> for (metrics::Unit, metrics::Histogram) {
-    type Error = ResultError;
-    fn try_from(custom: Custom) -> Fallible<Self> {
-        Ok((custom.unit.into(), custom.values.try_into()?))
-    }
-}
-
-/// Counts in HDR V2 as base64, beside what that encoding does not hold.
-#[derive(Default, Serialize, Deserialize)]
-struct Histogram {
-    count: u64,
-    min: u64,
-    max: u64,
-    sum: u128,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    saturated: u64,
-    hdr: String,
-}
-
-impl Histogram {
-    fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-}
-
-impl From<&metrics::Histogram> for Histogram {
-    fn from(histogram: &metrics::Histogram) -> Self {
-        if histogram.is_empty() {
-            return Self::default();
-        }
-        Self {
-            count: histogram.count(),
-            min: histogram.min(),
-            max: histogram.max(),
-            sum: histogram.sum(),
-            saturated: histogram.saturated(),
-            hdr: BASE64.encode(histogram.encode_v2()),
-        }
-    }
-}
-
-impl TryFrom<Histogram> for metrics::Histogram {
-    type Error = ResultError;
-    /// Packs at once, so that memory stays in proportion to the file.
-    fn try_from(file: Histogram) -> Fallible<Self> {
-        if file.is_empty() {
-            return Ok(Self::new());
-        }
-        let refused = |reason: String| ResultError::Field {
-            field: "histogram",
-            reason,
-        };
-        let bytes = BASE64
-            .decode(&file.hdr)
-            .map_err(|e| refused(e.to_string()))?;
-        let mut histogram = Self::decode_v2(&bytes).map_err(|e| refused(e.to_string()))?;
-        if histogram.count() != file.count {
-            let reason = format!("count {} beside {} values", file.count, histogram.count());
-            return Err(refused(reason));
-        }
-        histogram
-            .restore(file.min, file.max, file.sum, file.saturated)
-            .map_err(|e| refused(e.to_string()))?;
-        histogram.pack();
-        Ok(histogram)
+impl From<Custom> for (metrics::Unit, metrics::Histogram) {
+    fn from(custom: Custom) -> Self {
+        (custom.unit.into(), custom.values.into())
     }
 }
 
@@ -607,14 +522,7 @@ fn map_values<'a, T: 'a, U>(
         .collect()
 }
 
-fn try_map_values<T, U: TryFrom<T, Error = ResultError>>(
-    map: BTreeMap<String, T>,
-) -> Fallible<BTreeMap<String, U>> {
-    map.into_iter()
-        .map(|(key, value)| Ok((key, value.try_into()?)))
-        .collect()
-}
-
-fn is_zero(n: &u64) -> bool {
-    *n == 0
+fn map_into<T: Into<U>, U>(map: BTreeMap<String, T>) -> BTreeMap<String, U> {
+    let entries = map.into_iter();
+    entries.map(|(key, value)| (key, value.into())).collect()
 }
