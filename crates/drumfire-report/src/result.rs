@@ -19,6 +19,9 @@ pub const MAX_FILE_BYTES: usize = 1 << 30;
 /// Most intervals of a timeline that is read.
 pub const MAX_INTERVALS: usize = 2 * Summary::TIMELINE_LIMIT;
 
+/// Latest instant that is read, microseconds: the year 2255.
+pub const MAX_INSTANT_US: u64 = 1 << 53;
+
 /// Why a result file was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {
@@ -44,6 +47,14 @@ pub enum ResultError {
     /// Broken JSON, or a field whose kind or content is wrong.
     #[error("read result: {0}")]
     Malformed(serde_json::Error),
+    /// Time that goes backward or never ends.
+    #[error("read result: from {start_us} to {end_us} us is no stretch of time")]
+    Span {
+        /// Start as the file says it.
+        start_us: u64,
+        /// End as the file says it.
+        end_us: u64,
+    },
     /// A timeline that no run has.
     #[error("read result: timeline: {found} intervals are more than the limit of {MAX_INTERVALS}")]
     Timeline {
@@ -81,9 +92,39 @@ pub fn parse(text: &str) -> Result<Summary, ResultError> {
     check_version(text)?;
     let file: File<border::Result> = serde_json::from_str(text).map_err(ResultError::Malformed)?;
     let summary = Summary::from(file.drumfire);
-    match summary.timeline.len() {
-        found if found > MAX_INTERVALS => Err(ResultError::Timeline { found }),
-        _ => Ok(summary),
+    if summary.timeline.len() > MAX_INTERVALS {
+        let found = summary.timeline.len();
+        return Err(ResultError::Timeline { found });
+    }
+    check_instants(&summary)?;
+    Ok(summary)
+}
+
+/// Everything that reads a summary may take it for granted that time goes
+/// forward and that adding instants does not overflow.
+fn check_instants(summary: &Summary) -> Result<(), ResultError> {
+    let facts = &summary.facts;
+    let whole = (
+        facts.started_at_us,
+        facts.started_at_us.saturating_add(facts.duration_us),
+    );
+    let stages = facts
+        .stages
+        .iter()
+        .map(|stage| (stage.start_us, stage.end_us));
+    let saturations = summary.verdict.saturations.iter();
+    let saturations = saturations.map(|stretch| (stretch.start_us, stretch.end_us));
+    let snapshots = summary.timeline.iter().map(|interval| &interval.snapshot);
+    let snapshots = snapshots.chain([&summary.total]);
+    let snapshots = snapshots.map(|snapshot| (snapshot.start_us, snapshot.end_us));
+    let mut spans = [whole]
+        .into_iter()
+        .chain(stages)
+        .chain(saturations)
+        .chain(snapshots);
+    match spans.find(|(start_us, end_us)| start_us > end_us || *end_us > MAX_INSTANT_US) {
+        Some((start_us, end_us)) => Err(ResultError::Span { start_us, end_us }),
+        None => Ok(()),
     }
 }
 
@@ -109,6 +150,22 @@ mod tests {
     use crate::demo::{Demo, demo_summary};
     use drumfire_metrics::Histogram;
     use proptest::prelude::*;
+
+    /// Length of every form of a report.
+    fn render_all(summary: &Summary) -> usize {
+        let names = drumfire_metrics::NameOptions::default();
+        let texts = [
+            crate::html::render(summary),
+            crate::artillery_json::render(summary, &names),
+            crate::csv::timeline(summary),
+            crate::csv::endpoints(summary),
+            crate::junit::render(summary, true),
+            crate::quick::render(summary),
+            crate::findings::render(summary),
+            crate::compare::compare(summary, summary).text(),
+        ];
+        texts.iter().map(String::len).sum()
+    }
 
     fn round_trip(summary: &Summary) -> Summary {
         parse(&render(summary)).expect("our own file is readable")
@@ -150,14 +207,15 @@ mod tests {
         }
 
         #[test]
-        fn no_broken_byte_makes_it_panic(place: prop::sample::Index, byte: u8) {
+        fn no_broken_byte_makes_anything_panic(place: prop::sample::Index, byte: u8) {
             let demo = Demo { seconds: 1, arrivals_per_s: 2, ..Demo::default() };
             let mut bytes = render(&demo.run()).into_bytes();
             let at = place.index(bytes.len());
             bytes[at] = byte & 0x7f;
             let text = String::from_utf8(bytes).expect("still ASCII");
-            if let Err(error) = parse(&text) {
-                prop_assert!(error.to_string().starts_with("read result: "));
+            match parse(&text) {
+                Err(error) => prop_assert!(error.to_string().starts_with("read result: ")),
+                Ok(summary) => prop_assert!(render_all(&summary) > 0),
             }
         }
     }
@@ -189,6 +247,14 @@ mod tests {
             (
                 &ours.replace("\"shards\":2", "\"shards\":-2"),
                 "read result: invalid value",
+            ),
+            (
+                &ours.replace("\"end_us\":24000000", "\"end_us\":18446744073709551615"),
+                "read result: from 12000000 to 18446744073709551615 us is no stretch",
+            ),
+            (
+                &ours.replace("\"start_us\":12000000", "\"start_us\":99000000"),
+                "read result: from 99000000 to 24000000 us is no stretch",
             ),
             (
                 &ours.replace("\"cause\":\"late\"", "\"cause\":\"tired\""),

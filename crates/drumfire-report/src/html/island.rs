@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 const MAX_POINTS: usize = 300;
 /// Rows of the heat map, evenly spaced on a logarithmic scale.
 const HEAT_ROWS: usize = 32;
-/// Error codes shown one by one; the others are one series together.
-const MAX_CODES: usize = 5;
+/// Series of error codes; where there are more codes, the last holds the rest.
+const MAX_CODES: usize = 6;
 const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
 pub(super) fn render(summary: &Summary) -> String {
@@ -191,7 +191,12 @@ fn codes(points: &[Interval]) -> Value {
     }
     let mut names: Vec<&String> = totals.keys().copied().collect();
     names.sort_by_key(|name| std::cmp::Reverse(totals[*name]));
-    let rest = names.split_off(names.len().min(MAX_CODES));
+    let alone = if names.len() > MAX_CODES {
+        MAX_CODES - 1
+    } else {
+        names.len()
+    };
+    let rest = names.split_off(alone);
     let per_second = |codes: &[&String]| -> Value {
         let pairs = points.iter().zip(&by_point);
         let sum = |counts: &BTreeMap<String, u64>| {
@@ -385,7 +390,7 @@ mod tests {
                 .insert(format!("E{code}"), 1);
         }
         let codes = island(&summary)["codes"].clone();
-        assert_eq!(codes.as_array().map(Vec::len), Some(MAX_CODES + 1));
-        assert_eq!(codes[MAX_CODES]["name"], "20 others");
+        assert_eq!(codes.as_array().map(Vec::len), Some(MAX_CODES));
+        assert_eq!(codes[MAX_CODES - 1]["name"], "20 others");
     }
 }
