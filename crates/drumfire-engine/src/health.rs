@@ -2,7 +2,7 @@
 //! memory of the process.
 
 use drumfire_metrics::{GeneratorHealth, Histogram};
-use drumfire_reactor::{now, sleep_until_precise};
+use drumfire_reactor::{now, open_sockets, sleep_until_precise};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -53,7 +53,7 @@ impl HealthReader {
             cpu_available_us: length_us,
             busiest_shard: (used_us as f64 / length_us.max(1) as f64).min(1.0),
             memory_bytes: 0,
-            sockets: program.sockets,
+            sockets: open_sockets() as u64,
             users,
             loop_lag_us: lag_us,
             descriptors_exhausted: program.descriptors_exhausted - before.descriptors_exhausted,

@@ -1,13 +1,11 @@
 //! What a front end gives the engine: a factory of virtual users, slow to make
 //! and fast to run.
 
-use crate::shard::Message;
 use drumfire_metrics::Recorder;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::mpsc::SyncSender;
 
 /// A compiled script, shared by all shards.
 pub trait Program: Send + Sync {
@@ -30,7 +28,7 @@ pub trait ShardProgram {
     /// load it stays for its share of the run.
     fn user(&self, number: u64) -> Box<dyn VirtualUser>;
 
-    /// What the program knows of its sockets.
+    /// What the program knows of the limits it has met.
     fn health(&self) -> ProgramHealth;
 }
 
@@ -90,24 +88,32 @@ pub struct Shard {
     pub shards: u32,
     /// Where samples go.
     pub recorder: Rc<RefCell<Recorder>>,
-    pub(crate) messages: SyncSender<Message>,
+    log: Rc<dyn Fn(String) -> bool>,
 }
 
 impl Shard {
+    /// One of `shards`. `log` takes a line, or says that it has no room for it.
+    pub fn new(index: u32, shards: u32, log: Rc<dyn Fn(String) -> bool>) -> Shard {
+        Shard {
+            index,
+            shards,
+            recorder: Rc::default(),
+            log,
+        }
+    }
+
     /// Shows a line to the person who watches the run. Lines are dropped and
     /// counted rather than slow the load down.
     pub fn log(&self, line: String) {
-        if self.messages.try_send(Message::Log(line)).is_err() {
+        if !(self.log)(line) {
             self.recorder.borrow_mut().error("log_line_dropped");
         }
     }
 }
 
-/// What a shard's program knows of its sockets.
+/// What a shard's program knows of the limits it has met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProgramHealth {
-    /// Open connections.
-    pub sockets: u64,
     /// Times no descriptor was left, since the start.
     pub descriptors_exhausted: u64,
     /// Times no local port was left, since the start.

@@ -81,14 +81,11 @@ pub(crate) struct ShardRun {
 
 /// Runs a shard on the current reactor until its load is over.
 pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<u64>) {
-    let recorder = Rc::new(RefCell::new(Recorder::new()));
-    let shard = Shard {
-        index: assignment.index,
-        shards: assignment.shards,
-        recorder: recorder.clone(),
-        messages: assignment.messages.clone(),
-    };
     let messages = assignment.messages.clone();
+    let log = messages.clone();
+    let log = move |line| log.try_send(Message::Log(line)).is_ok();
+    let shard = Shard::new(assignment.index, assignment.shards, Rc::new(log));
+    let recorder = shard.recorder.clone();
     let program = match assignment.program.open(shard) {
         Ok(program) => program,
         Err(error) => return tell(&messages, Message::Failed(error.0)),
@@ -320,7 +317,7 @@ impl Snapshots {
         let mut waiting = self.waiting.borrow_mut();
         let snapshot = match waiting.take() {
             Some(mut earlier) => {
-                earlier.merge(&snapshot);
+                earlier.append(&snapshot);
                 earlier
             }
             None => Box::new(snapshot),

@@ -20,5 +20,5 @@ mod wheel;
 
 pub use clock::now;
 pub use executor::{Reactor, spawn, yield_now};
-pub use socket::{ConnectOptions, TcpListener, TcpStream, scratch};
+pub use socket::{ConnectOptions, TcpListener, TcpStream, open_sockets, scratch};
 pub use timer::{Sleep, sleep, sleep_until, sleep_until_precise};

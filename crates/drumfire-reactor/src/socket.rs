@@ -309,6 +309,16 @@ pub fn scratch<T>(f: impl FnOnce(&mut [u8]) -> T) -> T {
     output
 }
 
+/// Sockets that are open on this thread's reactor; none outside of one.
+pub fn open_sockets() -> usize {
+    with_current(|current| {
+        current.map_or(0, |inner| {
+            let slots = inner.sources.slots.borrow();
+            slots.sources.len() - slots.free.len()
+        })
+    })
+}
+
 /// A registered descriptor; closing it takes it out of the epoll.
 struct Registered {
     fd: OwnedFd,
