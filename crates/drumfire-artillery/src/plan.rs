@@ -1,0 +1,34 @@
+//! From a script's phases to the plan that the engine runs.
+
+use drumfire_plan::{Load, Plan, PlanError, Scenario};
+use std::time::Duration;
+
+use crate::phases::open_load;
+use crate::script::Script;
+
+/// The plan of `script`, its chance drawn from `seed`; none where no phase has
+/// any load, in which case Artillery ends at once.
+///
+/// # Errors
+/// The phases make no load that can be run.
+pub fn plan(script: &Script, seed: u64) -> Result<Option<Plan>, PlanError> {
+    let Some(load) = open_load(&script.config.phases, seed)? else {
+        return Ok(None);
+    };
+    let scenarios = script.scenarios.iter().enumerate();
+    let plan = Plan {
+        name: script.origin.script_path.clone(),
+        scenarios: scenarios
+            .map(|(index, scenario)| Scenario {
+                name: scenario.name.clone().unwrap_or_else(|| index.to_string()),
+                weight: scenario.weight,
+            })
+            .collect(),
+        load: Load::Open(load),
+        thresholds: Vec::new(),
+        seed,
+        graceful_stop: Duration::ZERO,
+        max_duration: None,
+    };
+    plan.checked().map(Some)
+}

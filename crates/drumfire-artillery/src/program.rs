@@ -1,0 +1,237 @@
+//! An Artillery script as a program for the engine: compiled once per shard,
+//! then one small user per arrival.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use drumfire_engine::{
+    Iteration, IterationFuture, Program, ProgramError, ProgramHealth, Shard, ShardProgram,
+    VirtualUser,
+};
+use drumfire_metrics::{CounterId, Recorder};
+use drumfire_protocols::{Client, ClientConfig, Connections, RequestBytes, Timeouts};
+use drumfire_reactor::now;
+use serde_json::{Map, Value};
+
+use crate::endpoint::{Endpoint, intern};
+use crate::flow::{Operation, flatten};
+use crate::judge::Judge;
+use crate::script::{Request, Scenario, Script};
+use crate::send::SendableRequest;
+use crate::session::Session;
+use crate::variables::SharedVariables;
+
+/// Lines about expectations that a shard prints in a run before it only counts
+/// them: a person reads no more, and printing would cost more than the requests.
+const EXPECT_LINES_LIMIT: u32 = 10_000;
+
+/// A loaded script that is ready to run.
+pub struct ArtilleryProgram {
+    script: Arc<Script>,
+    client: ClientConfig,
+    /// What `before` captured.
+    before: Map<String, Value>,
+    test_id: String,
+    seed: u64,
+    unix_now_s: i64,
+}
+
+impl ArtilleryProgram {
+    /// A program for `script` whose requests go through clients of `client`,
+    /// with the variables that its `before` section set; `unix_now_s` is the
+    /// wall clock, for cookies that expire.
+    pub fn new(
+        script: Arc<Script>,
+        client: ClientConfig,
+        before: Map<String, Value>,
+        test_id: String,
+        seed: u64,
+        unix_now_s: i64,
+    ) -> Self {
+        ArtilleryProgram {
+            script,
+            client,
+            before,
+            test_id,
+            seed,
+            unix_now_s,
+        }
+    }
+
+    /// The script.
+    pub fn script(&self) -> &Arc<Script> {
+        &self.script
+    }
+
+    pub(crate) fn shard(&self, shard: Shard) -> Rc<ShardScript> {
+        let mut client = self.client.clone();
+        if let Some(pool) = &mut client.pool_sockets {
+            let (shards, index) = (shard.shards as usize, shard.index as usize);
+            *pool = *pool / shards + usize::from(index < *pool % shards);
+        }
+        Rc::new(ShardScript::new(self, Client::new(client), shard))
+    }
+}
+
+impl Program for ArtilleryProgram {
+    fn open(&self, shard: Shard) -> Result<Rc<dyn ShardProgram>, ProgramError> {
+        self.client.tls.load();
+        Ok(Rc::new(OpenScript(self.shard(shard))))
+    }
+
+    fn shards_limit(&self) -> Option<u32> {
+        self.client
+            .pool_sockets
+            .map(|sockets| u32::try_from(sockets).unwrap_or(u32::MAX))
+    }
+}
+
+/// A script as compiled for one shard.
+pub(crate) struct ShardScript {
+    pub(crate) script: Arc<Script>,
+    pub(crate) client: Client,
+    pub(crate) shard: Shard,
+    pub(crate) variables: Rc<SharedVariables>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) scenarios: Vec<CompiledScenario>,
+    /// Buffers in which requests are built.
+    pub(crate) spare_bytes: RefCell<Vec<RequestBytes>>,
+    pub(crate) expect_lines_left: Cell<u32>,
+    pub(crate) descriptors_exhausted: Cell<u64>,
+    pub(crate) ports_exhausted: Cell<u64>,
+    weight_total: u64,
+    /// Seconds since 1970 at the zero of the reactor's clock.
+    unix_zero_s: i64,
+}
+
+/// A scenario as compiled for one shard.
+pub(crate) struct CompiledScenario {
+    pub(crate) operations: Vec<Operation<SendableRequest>>,
+    pub(crate) created: CounterId,
+    weight: u64,
+}
+
+impl ShardScript {
+    fn new(program: &ArtilleryProgram, client: Client, shard: Shard) -> Self {
+        let script = program.script.clone();
+        let variables =
+            SharedVariables::new(&script, &program.test_id, &program.before, program.seed);
+        let compile =
+            |(index, scenario)| compile_scenario(&script, &shard.recorder, index, scenario);
+        let mut scenarios: Vec<_> = script.scenarios.iter().enumerate().map(compile).collect();
+        if let Some(selected) = script.selected {
+            for (index, scenario) in scenarios.iter_mut().enumerate() {
+                scenario.weight = u64::from(index == selected);
+            }
+        }
+        ShardScript {
+            client,
+            variables: Rc::new(variables),
+            timeouts: Timeouts::artillery(script.config.http.response_timeout),
+            weight_total: scenarios.iter().map(|scenario| scenario.weight).sum(),
+            scenarios,
+            spare_bytes: RefCell::default(),
+            expect_lines_left: Cell::new(EXPECT_LINES_LIMIT),
+            descriptors_exhausted: Cell::default(),
+            ports_exhausted: Cell::default(),
+            unix_zero_s: program.unix_now_s - (now() / 1_000_000_000) as i64,
+            script,
+            shard,
+        }
+    }
+
+    pub(crate) fn recorder(&self) -> &RefCell<Recorder> {
+        &self.shard.recorder
+    }
+
+    /// The scenario that a number below 2^64 draws, by weight; none where all
+    /// weights are zero.
+    pub(crate) fn pick(&self, chance: u64) -> Option<&CompiledScenario> {
+        let mut left = (u128::from(chance) * u128::from(self.weight_total) >> 64) as u64;
+        self.scenarios.iter().find(|scenario| {
+            let picked = left < scenario.weight;
+            left = left.saturating_sub(scenario.weight);
+            picked
+        })
+    }
+
+    /// Seconds since 1970 at `now_ns` of the reactor's clock.
+    pub(crate) fn unix_s(&self, now_ns: u64) -> i64 {
+        self.unix_zero_s + (now_ns / 1_000_000_000) as i64
+    }
+
+    /// A user's connections.
+    pub(crate) fn connections(&self) -> Connections {
+        self.client.connections()
+    }
+}
+
+fn compile_scenario(
+    script: &Script,
+    recorder: &RefCell<Recorder>,
+    index: usize,
+    scenario: &Scenario,
+) -> CompiledScenario {
+    let name = match &scenario.name {
+        Some(name) => name.clone(),
+        None => index.to_string(),
+    };
+    let created = format!("vusers.created_by_name.{name}");
+    let created = recorder.borrow_mut().counter(&created);
+    CompiledScenario {
+        operations: compile_flow(script, recorder, scenario),
+        created,
+        weight: u64::from(scenario.weight),
+    }
+}
+
+pub(crate) fn compile_flow(
+    script: &Script,
+    recorder: &RefCell<Recorder>,
+    scenario: &Scenario,
+) -> Vec<Operation<SendableRequest>> {
+    let mut compile = |request: &Request| {
+        let options = &script.config.plugins.metrics_by_endpoint;
+        let target = script.config.target.as_deref();
+        let endpoint = Endpoint::of(request, options, target, recorder);
+        let hops = intern(recorder, None);
+        SendableRequest::new(request, &script.config, endpoint, hops, Judge::default())
+    };
+    flatten(&scenario.flow, &mut compile)
+}
+
+/// The engine's view of a shard's script.
+struct OpenScript(Rc<ShardScript>);
+
+impl ShardProgram for OpenScript {
+    fn user(&self, _: u64) -> Box<dyn VirtualUser> {
+        Box::new(User {
+            connections: self.0.connections(),
+            script: self.0.clone(),
+        })
+    }
+
+    fn health(&self) -> ProgramHealth {
+        ProgramHealth {
+            descriptors_exhausted: self.0.descriptors_exhausted.get(),
+            ports_exhausted: self.0.ports_exhausted.get(),
+        }
+    }
+}
+
+/// A user: its connections outlive its iterations, all else is new in each.
+struct User {
+    script: Rc<ShardScript>,
+    connections: Connections,
+}
+
+impl VirtualUser for User {
+    fn iterate(&mut self, iteration: Iteration) -> IterationFuture<'_> {
+        Box::pin(async move {
+            Session::new(&self.script, &self.connections, iteration)
+                .run()
+                .await
+        })
+    }
+}
