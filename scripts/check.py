@@ -97,7 +97,7 @@ def checks() -> list[Check]:
     return [
         Check("format", cargo("fmt", "--all", "--check"), 120),
         Check("format of fuzz", cargo("fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"), 120),
-        Check("links", script("scripts/links.py"), 60),
+        Check("documents", script("scripts/documents.py"), 60),
         Check("absences", script("scripts/absences.py"), 600),
         Check("deny", deny, 600),
         Check("clippy", cargo("clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"), 3600),

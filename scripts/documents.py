@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Follows every relative link of the project's Markdown, anchors included, and every `path` that ARCHITECTURE.md
-names: a document that points nowhere fails. Closes with `N passed, N failed`.
+"""Holds the documents against the project: every relative link leads somewhere, anchors included, as does every
+path they name; every error code and every key that scripts may have stands in the reference. Closes with
+`N passed, N failed`.
 """
 
 import pathlib
@@ -16,16 +17,44 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 NAMED_PATH = re.compile(r"`((?:crates|scripts|fuzz|examples|docs|tests|bench)/[\w./-]+)`")
 
 
+# Lists of names in the sources, and the page that must have each of them.
+LISTED = {
+    "crates/drumfire-protocols/src/failure.rs": (r'^    \w+ = "([^"]+)",$', "docs/reference/metrics.md"),
+    "crates/drumfire-artillery/src/lower": (r"const \w*KEYS: \[&str; \d+\] =\s*\[(.*?)\];", "docs/reference/artillery.md"),
+    "crates/drumfire-artillery/src/payload.rs": (r"const KEYS: \[&str; \d+\] =\s*\[(.*?)\];", "docs/reference/artillery.md"),
+}
+
+
 def main() -> int:
     passed, failed = 0, 0
-    for document in documents():
-        broken = list(broken_links(document))
-        for link in broken:
-            print(f"FAIL: {document.relative_to(ROOT)}: {link} leads nowhere")
-        passed += not broken
-        failed += bool(broken)
+    for claim, objections in claims():
+        print(f"{'FAIL' if objections else 'ok'}: {claim}")
+        for objection in objections:
+            print(f"  {objection}")
+        passed += not objections
+        failed += bool(objections)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def claims() -> Iterator[tuple[str, list[str]]]:
+    """Every claim, with what speaks against it."""
+    for document in documents():
+        yield f"all that {document.relative_to(ROOT)} points at is there", list(broken_links(document))
+    for source, (pattern, page) in LISTED.items():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        known = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", text))))
+        yield f"{page} names all of {source}", sorted(names(ROOT / source, pattern) - known)
+
+
+def names(source: pathlib.Path, pattern: str) -> set[str]:
+    """The names that a source lists: a match is one of them, or a list of them in quotes."""
+    files = sorted(source.rglob("*.rs")) if source.is_dir() else [source]
+    found = set()
+    for file in files:
+        for match in re.findall(pattern, file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            found.update(re.findall(r'"([^"]+)"', match) or [match])
+    return found
 
 
 def documents() -> list[pathlib.Path]:
