@@ -258,16 +258,16 @@ fn per_second(events: u64, span: Span) -> u64 {
 }
 
 /// Rates of the whole run as Artillery means them: the plain mean of the
-/// windows' rates, rounded. (The true average stands in Drumfire's own section.)
+/// windows' rates, rounded; a window without the rate counts as zero. (The true
+/// average stands in Drumfire's own section.)
 pub fn mean_rates(windows: &[Window]) -> BTreeMap<String, u64> {
-    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut sums: BTreeMap<&String, u64> = BTreeMap::new();
     for (name, rate) in windows.iter().flat_map(|window| &window.rates) {
-        let (sum, count) = sums.entry(name.clone()).or_default();
-        *sum += rate;
-        *count += 1;
+        *sums.entry(name).or_default() += rate;
     }
+    let mean = |sum: u64| (sum as f64 / windows.len() as f64).round() as u64;
     sums.into_iter()
-        .map(|(name, (sum, count))| (name, (sum as f64 / count as f64).round() as u64))
+        .map(|(name, sum)| (name.clone(), mean(sum)))
         .collect()
 }
 
@@ -315,12 +315,21 @@ mod tests {
         assert_eq!(windows(0, &intervals), expected);
     }
 
+    /// Both cases are those of a real Artillery 2.0.34.
     #[test]
     fn rates_of_the_run_are_the_mean_of_those_of_its_windows() {
-        let intervals: Vec<_> = (0..30)
-            .map(|s| second(s, [9, 9, 6][s as usize / 10]))
-            .collect();
-        let windows = Windows::of(0, &NameOptions::default(), &intervals);
-        assert_eq!(mean_rates(&windows)["http.request_rate"], 8);
+        for (rates, expected) in [(vec![9, 9, 6], 8), (vec![3, 0, 0, 0], 1)] {
+            let intervals: Vec<_> = (0u64..)
+                .zip(&rates)
+                .flat_map(|(window, requests)| {
+                    let mut other = second(window * 10 + 1, *requests);
+                    other.counters.insert("other".into(), 1);
+                    [second(window * 10, *requests), other]
+                })
+                .collect();
+            let windows = Windows::of(0, &NameOptions::default(), &intervals);
+            assert_eq!(windows.len(), rates.len());
+            assert_eq!(mean_rates(&windows)["http.request_rate"], expected);
+        }
     }
 }
