@@ -321,7 +321,7 @@ impl Inner {
 
     async fn dial(&self, origin: &Origin, trace: &mut Trace) -> Result<Opened, Failure> {
         let began_ns = now();
-        let addresses = self.names.addresses(origin).await;
+        let addresses = Box::pin(self.names.addresses(origin)).await;
         let found_ns = now();
         if origin.ip().is_none() {
             trace.phases.dns_ns = found_ns - began_ns;
@@ -335,15 +335,15 @@ impl Inner {
             Scheme::Http => (Transport::Plain(stream), false),
             Scheme::Https => {
                 let name = self.config.tls.server_name(origin)?;
-                let stream = handshake(self.tls_config()?, name, stream).await?;
+                let stream = Box::pin(handshake(self.tls_config()?, name, stream)).await?;
                 trace.phases.tls_ns = now() - connected_ns;
                 let agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 (Transport::Tls(Box::new(stream)), agreed)
             }
         };
         if agreed_http2 || self.config.http2 == Http2::PriorKnowledge {
-            let opened = Http2Connection::open(transport, self.config.limits.head_bytes).await?;
-            return Ok(Opened::Http2(Rc::new(opened)));
+            let opening = Http2Connection::open(transport, self.config.limits.head_bytes);
+            return Ok(Opened::Http2(Rc::new(Box::pin(opening).await?)));
         }
         Ok(Opened::Http1(Box::new(Http1Connection::new(transport))))
     }
@@ -460,5 +460,32 @@ fn decoded(mut response: Response, limits: &Limits) -> (Response, Result<(), Fai
             (response, Ok(()))
         }
         Err(failure) => (response, Err(failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million thinking users hold their connections' handle, ten thousand
+    /// an idle connection each: what these cost is a promise.
+    #[test]
+    fn users_and_idle_connections_stay_small() {
+        let client = Client::new(ClientConfig::default());
+        let connections = client.connections();
+        let origin = Origin::parse("http://127.0.0.1:1").expect("a URL");
+        let request = Request::from_wire(b"");
+        let timeouts = Timeouts::NEVER;
+        let exchange = client.exchange(
+            &connections,
+            &origin,
+            request,
+            Wants::default(),
+            &timeouts,
+            0,
+        );
+        assert!(size_of::<Connections>() <= 64);
+        assert!(size_of::<Http1Connection>() <= 512);
+        assert!(size_of_val(&exchange) <= 512);
     }
 }

@@ -185,6 +185,8 @@ impl Table {
         let mut places = self.places.borrow_mut();
         let found = places.iter().position(|place| place.origin == *origin);
         let index = found.unwrap_or_else(|| {
+            // Most users know one origin, and there may be a million of them.
+            places.reserve_exact(1);
             places.push(Place::new(origin.clone()));
             places.len() - 1
         });

@@ -241,7 +241,7 @@ impl Fields {
     /// Only the last coding frames the body. Beside a length, which of the two
     /// comes second is the culprit, as in Node.
     fn note_coding(&mut self, value: &[u8]) -> Result<(), Failure> {
-        if self.content_length.is_some() {
+        if self.content_length.is_some() || !value.is_ascii() {
             return Err(Failure::BadTransferEncoding);
         }
         let last = value.rsplit(|byte| *byte == b',').next().unwrap_or(value);
@@ -328,6 +328,10 @@ mod tests {
             (
                 "transfer-encoding: gzip\r\ntransfer-encoding: chunked",
                 Ok(Framing::Chunked),
+            ),
+            (
+                "transfer-encoding: \u{80} chunked",
+                Err(Failure::BadTransferEncoding),
             ),
             ("transfer-encoding: gzip", Ok(Framing::UntilClose)),
             ("transfer-encoding: chunked, gzip", Ok(Framing::UntilClose)),

@@ -6,10 +6,12 @@ use drumfire_protocols::{
     Timeouts, Wants,
 };
 use drumfire_reactor::Reactor;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -395,4 +397,257 @@ fn an_answer_that_does_not_come_in_time_is_given_up() {
         let late_ns = sample.service_ns() - SECOND_NS;
         assert!(late_ns < 1_000_000, "{late_ns} ns late");
     }
+}
+
+#[test]
+fn a_coded_body_is_decoded_only_where_that_is_asked_for_and_within_its_limit() {
+    use flate2::{Compression, write::GzEncoder};
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder
+        .write_all(&vec![b'x'; 1_000_000])
+        .expect("memory takes everything");
+    let coded = encoder.finish().expect("memory takes everything");
+    let answer = |length: usize| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+        );
+        [head.as_bytes(), &coded[..length]].concat()
+    };
+    for (length, body, decoded_body_bytes, kept, outcome) in [
+        (coded.len(), Body::Discard, 1, 0, Outcome::Status(200)),
+        (
+            coded.len(),
+            Body::Keep,
+            1,
+            coded.len(),
+            Outcome::Status(200),
+        ),
+        (
+            coded.len(),
+            Body::KeepDecoded,
+            1_000_000,
+            1_000_000,
+            Outcome::Status(200),
+        ),
+        (
+            coded.len(),
+            Body::KeepDecoded,
+            999_999,
+            coded.len(),
+            Outcome::Broken(200, "ERR_DECODED_BODY_TOO_LARGE".into()),
+        ),
+        (
+            200,
+            Body::KeepDecoded,
+            1_000_000,
+            200,
+            Outcome::Broken(200, "Z_BUF_ERROR".into()),
+        ),
+    ] {
+        let (address, server) = serve(vec![answering(vec![answer(length)])]);
+        let limits = Limits {
+            decoded_body_bytes,
+            ..Limits::default()
+        };
+        let exchange = run(async {
+            let mut user = User::new(
+                address,
+                ClientConfig {
+                    limits,
+                    ..ClientConfig::default()
+                },
+            );
+            user.wants = Wants {
+                headers: false,
+                body,
+            };
+            user.get().await
+        });
+        server.join().expect("the server is done");
+        assert_eq!(exchange.sample.outcome, outcome, "{body:?}");
+        assert_eq!(exchange.sample.body_bytes, length as u64);
+        let response = exchange
+            .response
+            .expect("a coded answer has headers of consequence");
+        assert_eq!(response.body.len(), kept, "{body:?}");
+        assert_eq!(response.headers.get_str("content-encoding"), Some("gzip"));
+    }
+}
+
+/// Serves each connection on a thread of its own, and counts them.
+fn serve_all(connections: usize, requests_each: usize) -> (SocketAddr, JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound listener");
+    let server = std::thread::spawn(move || {
+        let serve = |_| {
+            let (stream, _) = listener.accept().expect("a client");
+            std::thread::spawn(move || answering(vec![OK; requests_each])(stream))
+        };
+        let threads: Vec<JoinHandle<()>> = (0..connections).map(serve).collect();
+        let joined = threads.into_iter().map(JoinHandle::join);
+        joined.filter(Result::is_ok).count()
+    });
+    (address, server)
+}
+
+#[test]
+fn users_of_a_pool_take_turns_on_its_sockets() {
+    const SOCKETS: usize = 3;
+    const USERS: usize = 50;
+    let (address, server) = serve_all(SOCKETS, USERS);
+    run(async {
+        let config = ClientConfig {
+            pool_sockets: Some(SOCKETS),
+            ..ClientConfig::default()
+        };
+        let client = Client::new(config);
+        let order = Rc::new(RefCell::new(Vec::new()));
+        for number in 0..USERS {
+            let user = User {
+                connections: client.connections(),
+                client: client.clone(),
+                origin: origin(address),
+                wants: Wants::default(),
+                timeouts: Timeouts::NEVER,
+            };
+            let order = order.clone();
+            drumfire_reactor::spawn(async move {
+                assert_eq!(user.get().await.sample.outcome, Outcome::Status(200));
+                order.borrow_mut().push(number);
+            });
+        }
+        while order.borrow().len() < USERS {
+            drumfire_reactor::yield_now().await;
+        }
+        // Served in the order in which they came, but for what overtakes between sockets.
+        let order = order.borrow();
+        let displaced = |(place, number): (usize, &usize)| place.abs_diff(*number);
+        assert!(
+            order.iter().enumerate().map(displaced).max() <= Some(2 * SOCKETS),
+            "{order:?}"
+        );
+        assert_eq!(client.counts().opened, SOCKETS as u64);
+        client.connections().close_idle();
+    });
+    assert_eq!(server.join().expect("the server is done"), SOCKETS);
+}
+
+#[test]
+fn requests_of_one_user_queue_for_its_socket() {
+    let (address, server) = serve(vec![answering(vec![OK; 3])]);
+    run(async {
+        let user = User::new(address, ClientConfig::default());
+        let (first, second, third) = futures_util::join!(user.get(), user.get(), user.get());
+        for (exchange, connected) in [(&first, true), (&second, false), (&third, false)] {
+            assert_eq!(exchange.sample.outcome, Outcome::Status(200));
+            assert_eq!(exchange.sample.connected, connected);
+        }
+        assert!(first.sample.end_ns <= second.sample.end_ns);
+        assert!(second.sample.end_ns <= third.sample.end_ns);
+    });
+    server.join().expect("the server is done");
+}
+
+#[test]
+fn an_exchange_that_is_dropped_closes_its_connection_and_frees_its_place() {
+    let silent = Box::new(|mut stream: TcpStream| {
+        stream.read_to_end(&mut Vec::new()).ok();
+    });
+    let (address, server) = serve(vec![silent, answering(vec![OK])]);
+    run(async {
+        let user = User::new(address, ClientConfig::default());
+        {
+            let (mut first, mut waiting) = (Box::pin(user.get()), Box::pin(user.get()));
+            for _ in 0..10 {
+                let polls = poll_fn(|context| {
+                    let first = first.as_mut().poll(context).is_pending();
+                    Poll::Ready(first && waiting.as_mut().poll(context).is_pending())
+                });
+                assert!(polls.await);
+                drumfire_reactor::yield_now().await;
+            }
+            assert_eq!(user.connections.open(), 1);
+        }
+        assert_eq!(user.connections.open(), 0);
+        assert_eq!(user.get().await.sample.outcome, Outcome::Status(200));
+    });
+    server.join().expect("the server is done");
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_request_ends_the_exchange() {
+    let refusing = Box::new(|mut stream: TcpStream| {
+        read_request(&mut stream);
+        let answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno";
+        stream.write_all(answer.as_bytes()).expect("a client");
+        // Reads nothing more until the client gives up.
+        stream.shutdown(Shutdown::Write).ok();
+        let mut rest = [0; 65536];
+        while stream.read(&mut rest).is_ok_and(|read| read > 0) {}
+    });
+    let (address, server) = serve(vec![refusing]);
+    let sample = run(async {
+        let user = User::new(address, ClientConfig::default());
+        let sample = user.send("POST", &vec![b'x'; 30_000_000]).await.sample;
+        assert_eq!(user.connections.open(), 0);
+        sample
+    });
+    server.join().expect("the server is done");
+    assert_eq!(sample.outcome, Outcome::Status(413));
+    assert!(sample.sent_bytes < 30_000_000);
+}
+
+#[test]
+fn a_large_request_is_sent_whole() {
+    const BODY_BYTES: usize = 10_000_000;
+    let counting = Box::new(|mut stream: TcpStream| {
+        read_request(&mut stream);
+        let mut body = vec![0; BODY_BYTES];
+        stream.read_exact(&mut body).expect("a body");
+        assert!(body.iter().all(|byte| *byte == b'x'));
+        stream.write_all(OK.as_bytes()).expect("a client");
+        finish(stream);
+    });
+    let (address, server) = serve(vec![counting]);
+    let sample = run(async {
+        let user = User::new(address, ClientConfig::default());
+        user.send("POST", &vec![b'x'; BODY_BYTES]).await.sample
+    });
+    server.join().expect("the server is done");
+    assert_eq!(sample.outcome, Outcome::Status(200));
+    assert!(sample.sent_bytes > BODY_BYTES as u64);
+}
+
+#[test]
+fn names_and_source_addresses_are_used() {
+    let (told, peer) = mpsc::channel();
+    let handler = Box::new(move |stream: TcpStream| {
+        told.send(stream.peer_addr().expect("a peer").ip())
+            .expect("the test waits");
+        answering(vec![OK])(stream);
+    });
+    let (address, server) = serve(vec![handler]);
+    let sample = run(async {
+        let local_ips = vec![
+            "::1".parse().expect("an address"),
+            "127.0.0.7".parse().expect("an address"),
+        ];
+        let mut user = User::new(
+            address,
+            ClientConfig {
+                local_ips,
+                ..ClientConfig::default()
+            },
+        );
+        user.origin =
+            Origin::parse(&format!("http://localhost:{}", address.port())).expect("a URL");
+        user.get().await.sample
+    });
+    server.join().expect("the server is done");
+    assert_eq!(sample.outcome, Outcome::Status(200));
+    assert!(sample.phases.dns_ns > 0);
+    assert_eq!(
+        peer.recv().expect("the server is called").to_string(),
+        "127.0.0.7"
+    );
 }
