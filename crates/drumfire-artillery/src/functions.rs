@@ -22,13 +22,16 @@ const STRING_LENGTH_LIMIT: usize = 1 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct Functions {
     fake_data: Option<Arc<BTreeMap<String, Value>>>,
+    now_ms: i64,
 }
 
 impl Functions {
-    /// The built-in functions and those of the fake-data plugin, with its options by function name.
-    pub fn with_fake_data(options: BTreeMap<String, Value>) -> Functions {
+    /// The built-in functions and those of the fake-data plugin, with its options by function name;
+    /// made-up dates lie around `now_ms`, in Unix milliseconds.
+    pub fn with_fake_data(options: BTreeMap<String, Value>, now_ms: i64) -> Functions {
         Functions {
             fake_data: Some(Arc::new(options)),
+            now_ms,
         }
     }
 
@@ -41,7 +44,7 @@ impl Functions {
             _ => {
                 let options = self.fake_data.as_ref()?;
                 let function = fake::find(name.strip_prefix('$')?)?;
-                Some(Function::Fake(function.configured(options)))
+                Some(Function::Fake(function.configured(options, self.now_ms)))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Artillery scripts to plan and program: the language, its plugins and its exit codes.
 
 mod build;
+mod calendar;
 mod dotenv;
 pub mod duration;
 mod endpoint;

@@ -51,6 +51,8 @@ pub struct LoadOptions {
     pub working_folder: String,
     /// `$testId`.
     pub test_id: String,
+    /// The time, in Unix milliseconds: made-up dates lie around it.
+    pub now_ms: i64,
     /// Seed of random functions in the config, which are called once.
     pub seed: u64,
 }

@@ -47,7 +47,7 @@ pub(crate) fn lower(
     let config_node = script.get("config").unwrap_or(&null);
     let plugins = lowering.plugins(config_node)?;
     lowering.expect_loaded = plugins.expect.is_some();
-    let scenario_functions = functions(&plugins);
+    let scenario_functions = functions(&plugins, options.now_ms);
     let config = lowering.config(config_node, plugins)?;
     lowering.functions = scenario_functions;
     let scenarios = lowering.scenarios(script, config_node, &config)?;
@@ -69,11 +69,11 @@ pub(crate) fn lower(
     })
 }
 
-fn functions(plugins: &Plugins) -> Functions {
-    plugins
-        .fake_data
-        .clone()
-        .map_or_else(Functions::default, Functions::with_fake_data)
+fn functions(plugins: &Plugins, now_ms: i64) -> Functions {
+    match &plugins.fake_data {
+        Some(options) => Functions::with_fake_data(options.clone(), now_ms),
+        None => Functions::default(),
+    }
 }
 
 struct Lowering<'a> {

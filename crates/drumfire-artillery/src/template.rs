@@ -12,12 +12,6 @@ use crate::functions::{Function, Functions};
 use crate::javascript;
 use crate::path::{Path, Scope};
 
-/// How often a variable's own text may bring in further templates before it is taken as it stands.
-const NESTING_LIMIT: u32 = 4;
-
-/// The longest text a nested template is looked for in, in bytes.
-const NESTED_LENGTH_LIMIT: usize = 65_536;
-
 /// A compiled text. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Template {
@@ -130,7 +124,7 @@ impl Template {
             Form::Whole(path) => path.get(scope).map(Cow::into_owned),
             Form::Mixed(segments) => {
                 let mut out = Vec::new();
-                write_segments(segments, scope, rng, NESTING_LIMIT, &mut out);
+                write_segments(segments, scope, rng, &mut out);
                 Some(Value::String(utf8(out)))
             }
             Form::Undefined(_) => None,
@@ -151,7 +145,7 @@ impl Template {
                 Some(value) => javascript::write_text(&value, out),
                 None => return false,
             },
-            Form::Mixed(segments) => write_segments(segments, scope, rng, NESTING_LIMIT, out),
+            Form::Mixed(segments) => write_segments(segments, scope, rng, out),
             Form::Undefined(_) => return false,
         }
         true
@@ -168,11 +162,12 @@ fn utf8(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("text built from strings is UTF-8")
 }
 
+/// What a variable holds is printed as it is. (Artillery renders templates inside it once more, by
+/// which a server's answer could read the environment.)
 fn write_segments<S: Scope + ?Sized>(
     segments: &[Segment],
     scope: &S,
     rng: &mut dyn Rng,
-    nesting_left: u32,
     out: &mut Vec<u8>,
 ) {
     for segment in segments {
@@ -180,31 +175,10 @@ fn write_segments<S: Scope + ?Sized>(
             Segment::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Segment::Function(function) => function.write(rng, out),
             Segment::Path(path) => match path.get(scope) {
-                Some(value) => write_inserted(&value, scope, rng, nesting_left, out),
+                Some(value) => javascript::write_text(&value, out),
                 None => out.extend_from_slice(b"undefined"),
             },
         }
-    }
-}
-
-/// Writes a variable inside other text. Where the variable's own text holds a template, Artillery
-/// renders that as well.
-fn write_inserted<S: Scope + ?Sized>(
-    value: &Value,
-    scope: &S,
-    rng: &mut dyn Rng,
-    nesting_left: u32,
-    out: &mut Vec<u8>,
-) {
-    if let Value::String(text) = value
-        && nesting_left > 0
-        && text.len() <= NESTED_LENGTH_LIMIT
-        && text.contains("{{")
-    {
-        let segments = parse_variables(text);
-        write_segments(&segments, scope, rng, nesting_left - 1, out);
-    } else {
-        javascript::write_text(value, out);
     }
 }
 

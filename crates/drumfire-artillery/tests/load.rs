@@ -552,7 +552,7 @@ fn templates_render_as_in_artillery() {
         ("{{ missing }}", None),
         ("x{{ missing }}", Some(json!("xundefined"))),
         ("{{ n }}{{ s }}", Some(json!("7text"))),
-        ("-{{ nested }}-", Some(json!("-text-"))),
+        ("-{{ nested }}-", Some(json!("-{{ s }}-"))),
         ("{{ nested }}", Some(json!("{{ s }}"))),
         ("{{ a-b }}", Some(json!(1))),
         ("{{ n + 1 }}", Some(json!("{{ n + 1 }}"))),

@@ -1,5 +1,6 @@
 //! The types of unquoted words, as js-yaml 3 tells them.
 
+use crate::calendar::{self, Moment};
 use crate::node::NodeValue;
 
 /// The value of an unquoted `text`.
@@ -222,47 +223,8 @@ fn zone(text: &str) -> Option<i64> {
 /// A moment as ISO 8601 in UTC; months and days beyond their range roll over.
 fn show_time(year: i64, month: i64, day: i64, of_day_ms: i64) -> String {
     const DAY_MS: i64 = 86_400_000;
-    let month_index = month - 1;
-    let days = days_from_civil(
-        year + month_index.div_euclid(12),
-        month_index.rem_euclid(12) + 1,
-        1,
-    ) + day
-        - 1;
-    let total_ms = days * DAY_MS + of_day_ms;
-    let (year, month, day) = civil_from_days(total_ms.div_euclid(DAY_MS));
-    let ms = total_ms.rem_euclid(DAY_MS);
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
-        ms % 1_000
-    )
-}
-
-/// Days from 1970-01-01, in the calendar that starts its years in March.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The reverse of [`days_from_civil`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    let unix_ms = calendar::days_from_civil(year, month, day) * DAY_MS + of_day_ms;
+    Moment::from_unix_ms(unix_ms).iso()
 }
 
 #[cfg(test)]
