@@ -27,6 +27,8 @@ pub fn render(summary: &Summary) -> String {
         "<div class=\"pair\">".to_owned(),
         tables::thresholds(&summary.verdict),
         tables::failures(summary),
+        tables::phases(summary),
+        tables::custom(summary),
         "</div>\n".to_owned(),
         figures::footer(summary),
     ];
@@ -105,6 +107,7 @@ mod tests {
             .map(|interval| &mut interval.snapshot);
         for snapshot in snapshots.chain([&mut summary.total]) {
             snapshot.errors.insert(HOSTILE.into(), 9);
+            snapshot.counters.insert(HOSTILE.into(), 9);
             let stats = snapshot.endpoints.remove("/").expect("the demo has it");
             snapshot.endpoints.insert(HOSTILE.into(), stats);
         }

@@ -1,8 +1,9 @@
-//! The static tables of the page: endpoints, thresholds, failures.
+//! The static tables of the page: endpoints, thresholds, failures, the parts
+//! of the time, and what the script measured itself.
 
 use super::escape;
 use crate::wording;
-use drumfire_metrics::{EndpointStats, Histogram, Summary, ThresholdOutcome, Verdict};
+use drumfire_metrics::{EndpointStats, Histogram, Summary, ThresholdOutcome, Unit, Verdict};
 use std::collections::BTreeMap;
 
 /// Most endpoints listed; those with the most requests stay.
@@ -75,6 +76,81 @@ fn latency_cell(histogram: &Histogram, quantile: f64) -> String {
     }
     let us = histogram.quantile(quantile);
     format!("<td data-v=\"{us}\">{}</td>", wording::ms(us as f64))
+}
+
+/// Where the time of all answers went. A connection that was reused has no
+/// lookup, connect or handshake: those counts are smaller.
+pub(super) fn phases(summary: &Summary) -> String {
+    let mut all = EndpointStats::default();
+    summary
+        .total
+        .endpoints
+        .values()
+        .for_each(|stats| all.merge(stats));
+    let first_byte_us = all.all_first_byte_us();
+    let phases = [
+        ("name lookup", &all.dns_us),
+        ("TCP connect", &all.connect_us),
+        ("TLS handshake", &all.tls_us),
+        ("request sent to first byte", &first_byte_us),
+        ("service time", &all.service_us),
+        ("iterations late", &summary.total.iterations.lateness_us),
+        ("iterations, whole", &summary.total.iterations.duration_us),
+    ];
+    let measured = phases.iter().filter(|(_, histogram)| !histogram.is_empty());
+    let rows = measured.map(|(name, histogram)| statistics_row(name, histogram, wording::ms));
+    statistics_table("Where the time went", "part, ms", &rows.collect::<String>())
+}
+
+/// Counters, rates and histograms of the script and its plugins.
+pub(super) fn custom(summary: &Summary) -> String {
+    let total = &summary.total;
+    let counted = total.counters.iter().chain(&total.rates);
+    let counted = counted.map(|(name, n)| {
+        let count = wording::count(*n);
+        format!(
+            "<tr><td class=\"name\">{}</td><td>{count}</td><td colspan=\"4\"></td></tr>",
+            escape(name)
+        )
+    });
+    let observed = total
+        .histograms
+        .iter()
+        .map(|(name, (unit, histogram))| match unit {
+            Unit::Duration => statistics_row(&format!("{name}, ms"), histogram, wording::ms),
+            Unit::Number => statistics_row(name, histogram, |value| {
+                format!("{}", (value * 10.0).round() / 10.0)
+            }),
+        });
+    let rows: String = counted.chain(observed).collect();
+    statistics_table("Metrics of the script", "name", &rows)
+}
+
+fn statistics_table(title: &str, first: &str, rows: &str) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let columns: String = COLUMNS
+        .iter()
+        .map(|(name, _)| format!("<th scope=\"col\">{name}</th>"))
+        .collect();
+    format!(
+        "<section><h2>{title}</h2><div class=\"panel scroll\"><table class=\"fit\"><thead><tr>\
+         <th scope=\"col\">{first}</th><th scope=\"col\">count</th>{columns}\
+         </tr></thead><tbody>{rows}</tbody></table></div></section>\n"
+    )
+}
+
+fn statistics_row(name: &str, histogram: &Histogram, shown: impl Fn(f64) -> String) -> String {
+    let cells: String = COLUMNS
+        .iter()
+        .map(|(_, q)| format!("<td>{}</td>", shown(histogram.quantile(*q) as f64)))
+        .collect();
+    let count = wording::count(histogram.count());
+    format!(
+        "<tr><td class=\"name\">{}</td><td>{count}</td>{cells}</tr>",
+        escape(name)
+    )
 }
 
 pub(super) fn thresholds(verdict: &Verdict) -> String {
