@@ -121,7 +121,7 @@
       if (to <= from) continue;
       if (stage.start_s > view.range[0]) svg(chart.svg, "line", { class: "stage", x1: x, x2: x, y1: TOP - 10, y2: g.bottom });
       const room = Math.floor((g.x(to) - x - 8) / 6.2), name = stage.name;
-      if (room < 4 || x < free) continue;
+      if (room < Math.min(name.length, 8) || x < free) continue;
       svg(chart.svg, "text", { class: "mark", x: x + 4, y: TOP - 5 }, name.length > room ? name.slice(0, room - 1) + "…" : name);
       free = x + Math.min(name.length, room) * 6.2;
     }

@@ -78,7 +78,7 @@ impl Case {
 fn threshold(outcome: &ThresholdOutcome) -> Case {
     let measured = match outcome.value {
         Some(value) => format!("measured {value}"),
-        None => "the metric is missing".to_owned(),
+        None => "no single value measured".to_owned(),
     };
     let ended = outcome.aborted_at_us.map_or(String::new(), |at_us| {
         format!(", ended the run after {}", wording::span(at_us))

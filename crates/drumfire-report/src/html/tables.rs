@@ -168,7 +168,7 @@ pub(super) fn thresholds(verdict: &Verdict) -> String {
 fn threshold_row(outcome: &ThresholdOutcome) -> String {
     let measured = match outcome.value {
         Some(value) => format!("{}", (value * 1e3).round() / 1e3),
-        None => "missing".to_owned(),
+        None => "–".to_owned(),
     };
     let (class, held) = if outcome.passed {
         ("pass", "yes")
