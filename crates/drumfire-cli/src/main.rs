@@ -1,2 +1,51 @@
-//! The binary `drumfire`.
-fn main() {}
+//! The binary `drumfire`: parses the command line, hands over to one file per
+//! subcommand, and turns what comes back into words and an exit code.
+
+mod args;
+
+mod check;
+mod compare;
+mod quick;
+mod reference;
+mod report;
+mod run;
+mod script;
+mod target;
+
+mod checks;
+mod client;
+mod execute;
+mod facts;
+
+mod view;
+
+mod lines;
+mod screen;
+
+mod descriptors;
+mod files;
+mod signals;
+
+mod exit;
+mod words;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // A second installation cannot happen: this is the first line that runs.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .expect("no TLS provider is installed before main");
+    let exit = match args::Arguments::parse().command.run() {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprint!("{}", words::error(&error));
+            exit::Exit::of(&error)
+        }
+    };
+    exit.into()
+}

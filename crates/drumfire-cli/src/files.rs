@@ -1,0 +1,298 @@
+//! Reports as files: where each goes, checked before the run, and written
+//! whole or not at all.
+
+use anyhow::{Context, bail};
+use drumfire_metrics::{NameOptions, Summary};
+use drumfire_report::{artillery_json, csv, html, junit, result};
+use jiff::Zoned;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Names of the files that `--report-dir` gets.
+const FOLDER: [(&str, Format); 6] = [
+    ("result.json", Format::Result),
+    ("report.html", Format::Html),
+    ("timeline.csv", Format::Timeline),
+    ("endpoints.csv", Format::Endpoints),
+    ("junit.xml", Format::Junit),
+    ("artillery.json", Format::Artillery),
+];
+
+/// Where the reports of a run go.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Reports")]
+pub struct ReportArguments {
+    /// Write Artillery's JSON report to this file, or into this folder
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the whole result to this file, for drumfire report and compare
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a page with charts to this file; it needs no network to open
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write PREFIX-timeline.csv and PREFIX-endpoints.csv
+    #[arg(long, value_name = "PREFIX")]
+    pub csv: Option<PathBuf>,
+    /// Write checks and errors as JUnit XML to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write all of these into this folder, made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    pub report_dir: Option<PathBuf>,
+}
+
+/// What a report is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Artillery,
+    Result,
+    Html,
+    Timeline,
+    Endpoints,
+    Junit,
+}
+
+/// How reports name and judge.
+#[derive(Debug, Clone, Default)]
+pub struct ReportOptions {
+    /// How metrics are named.
+    pub names: NameOptions,
+    /// Whether a saturated generator is a failure.
+    pub strict: bool,
+}
+
+/// The reports to write.
+#[derive(Debug, Default)]
+pub struct Reports {
+    files: Vec<(PathBuf, Format)>,
+}
+
+impl Reports {
+    /// What `arguments` ask for, each checked to be writable.
+    ///
+    /// # Errors
+    /// A folder does not exist or takes no files.
+    pub fn prepare(arguments: &ReportArguments, now: &Zoned) -> anyhow::Result<Self> {
+        let mut files = Vec::new();
+        if let Some(folder) = &arguments.report_dir {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("make report folder {}", folder.display()))?;
+            files.extend(FOLDER.map(|(name, format)| (folder.join(name), format)));
+        }
+        if let Some(prefix) = &arguments.csv {
+            files.push((suffixed(prefix, "-timeline.csv"), Format::Timeline));
+            files.push((suffixed(prefix, "-endpoints.csv"), Format::Endpoints));
+        }
+        let single = [
+            (arguments.json.clone(), Format::Result),
+            (arguments.html.clone(), Format::Html),
+            (arguments.junit.clone(), Format::Junit),
+            (
+                arguments
+                    .output
+                    .as_deref()
+                    .map(|path| artillery_path(path, now)),
+                Format::Artillery,
+            ),
+        ];
+        let asked = single
+            .into_iter()
+            .filter_map(|(path, format)| Some((path?, format)));
+        files.extend(asked);
+        files
+            .iter()
+            .try_for_each(|(path, _)| check_writable(path))?;
+        Ok(Reports { files })
+    }
+
+    /// Where Artillery's report goes, for the console to name.
+    pub fn artillery(&self) -> Option<&Path> {
+        let mut files = self.files.iter();
+        files
+            .find(|(_, format)| *format == Format::Artillery)
+            .map(|(path, _)| path.as_path())
+    }
+
+    /// Where the page goes, for the console to name.
+    pub fn html(&self) -> Option<&Path> {
+        let mut files = self.files.iter();
+        files
+            .find(|(_, format)| *format == Format::Html)
+            .map(|(path, _)| path.as_path())
+    }
+
+    /// Writes all of them; one that fails does not keep the others from being
+    /// written.
+    pub fn write(&self, summary: &Summary, options: &ReportOptions) -> Vec<anyhow::Error> {
+        let failed = |(path, format): &(PathBuf, Format)| {
+            let text = format.render(summary, options);
+            let written = write_whole(path, &text);
+            written
+                .with_context(|| format!("write report {}", path.display()))
+                .err()
+        };
+        self.files.iter().filter_map(failed).collect()
+    }
+}
+
+impl Format {
+    fn render(self, summary: &Summary, options: &ReportOptions) -> String {
+        match self {
+            Format::Artillery => artillery_json::render(summary, &options.names),
+            Format::Result => result::render(summary),
+            Format::Html => html::render(summary),
+            Format::Timeline => csv::timeline(summary),
+            Format::Endpoints => csv::endpoints(summary),
+            Format::Junit => junit::render(summary, options.strict),
+        }
+    }
+}
+
+/// An existing folder gets a file named by the time, as Artillery does it.
+fn artillery_path(path: &Path, now: &Zoned) -> PathBuf {
+    match path.is_dir() {
+        true => path.join(
+            now.strftime("artillery_report_%Y%m%d_%H%M%S.json")
+                .to_string(),
+        ),
+        false => path.to_owned(),
+    }
+}
+
+/// The prefix, without the `.csv` it may carry, and a suffix.
+fn suffixed(prefix: &Path, suffix: &str) -> PathBuf {
+    let stem = match prefix.extension() {
+        Some(extension) if extension == "csv" => prefix.with_extension(""),
+        _ => prefix.to_owned(),
+    };
+    let mut path = stem.into_os_string();
+    path.push(suffix);
+    path.into()
+}
+
+fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let folder = folder_of(path);
+    if !folder.exists() {
+        bail!(
+            "cannot write {}: the folder {} does not exist",
+            path.display(),
+            folder.display()
+        );
+    }
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder", path.display());
+    }
+    if is_special(path) {
+        return Ok(());
+    }
+    let probe = beside(path);
+    let made = fs::File::create(&probe).and_then(|_| fs::remove_file(&probe));
+    made.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes beside the path and renames, so that a reader sees the old file or
+/// the new one; a device or pipe is written as it is.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    if is_special(path) {
+        return fs::OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .write_all(text.as_bytes());
+    }
+    let unfinished = beside(path);
+    let mut file = fs::File::create(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Something that can be written to but not replaced, such as /dev/stdout.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+/// A name in the same folder that no other process uses.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    folder_of(path).join(format!(".{name}.{}.unfinished", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_prefixes_lose_their_extension() {
+        for (prefix, path) in [
+            ("out", "out-endpoints.csv"),
+            ("a/out.csv", "a/out-endpoints.csv"),
+            ("out.v1", "out.v1-endpoints.csv"),
+        ] {
+            assert_eq!(
+                suffixed(Path::new(prefix), "-endpoints.csv"),
+                Path::new(path)
+            );
+        }
+    }
+
+    #[test]
+    fn a_folder_gets_artillerys_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let now: Zoned = "2026-11-22T09:08:07[UTC]".parse().unwrap();
+        assert_eq!(
+            artillery_path(folder.path(), &now),
+            folder.path().join("artillery_report_20261122_090807.json")
+        );
+        assert_eq!(
+            artillery_path(Path::new("x.json"), &now),
+            Path::new("x.json")
+        );
+    }
+
+    #[test]
+    fn writing_replaces_the_file_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt");
+        write_whole(&path, "old and longer").unwrap();
+        write_whole(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_found_before_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ReportArguments {
+            json: Some(folder.path().join("missing/out.json")),
+            ..ReportArguments::default()
+        };
+        let error = Reports::prepare(&arguments, &Zoned::default()).unwrap_err();
+        assert!(
+            error.to_string().ends_with("missing does not exist"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_report_folder_is_made_and_filled() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ReportArguments {
+            report_dir: Some(folder.path().join("a/b")),
+            ..ReportArguments::default()
+        };
+        let reports = Reports::prepare(&arguments, &Zoned::default()).unwrap();
+        let lost = reports.write(&Summary::default(), &ReportOptions::default());
+        assert!(lost.is_empty(), "{lost:?}");
+        let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
+        assert_eq!(files, FOLDER.len());
+    }
+}

@@ -1,0 +1,225 @@
+//! `drumfire run`: an Artillery script in, the truth out.
+
+use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
+use crate::checks::EnsureChecks;
+use crate::execute::{Job, console, execute, finish, print};
+use crate::exit::Exit;
+use crate::files::{ReportArguments, ReportOptions, Reports};
+use crate::script::ScriptArguments;
+use crate::view::Kind;
+use crate::{client, descriptors, facts, signals, words};
+use anyhow::Context;
+use drumfire_artillery::script::{EnsureCheck, Script};
+use drumfire_artillery::{ArtilleryProgram, Section, SectionError};
+use drumfire_engine::{Control, Outcome};
+use drumfire_metrics::{NameOptions, RunFacts};
+use drumfire_report::findings;
+use jiff::Zoned;
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Environment variable that switches `ensure` off, as in Artillery.
+const NO_ENSURE_VARIABLE: &str = "ARTILLERY_DISABLE_ENSURE";
+
+/// The command line of `drumfire run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    script: ScriptArguments,
+    #[command(flatten)]
+    load: LoadArguments,
+    #[command(flatten)]
+    verdict: VerdictArguments,
+    #[command(flatten)]
+    reports: ReportArguments,
+    /// Name the run in its reports
+    #[arg(long, value_name = "NAME", help_heading = "Reports")]
+    name: Option<String>,
+    /// Print no report, only what the script logs
+    #[arg(short, long, help_heading = "Display")]
+    quiet: bool,
+    #[command(flatten)]
+    view: ViewArguments,
+}
+
+/// Runs a script.
+///
+/// # Errors
+/// The script is not valid, a report cannot be written, or the load cannot be
+/// started.
+pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
+    let control = Control::default();
+    signals::stop_by(control.clone()).context("wait for signals")?;
+    descriptors::raise_limit();
+    let reports = Reports::prepare(&arguments.reports, &Zoned::now())?;
+    let seed = arguments.load.seed();
+    let run_id = facts::run_id();
+    let script = Arc::new(arguments.script.load(&run_id, seed)?);
+    Run {
+        arguments,
+        facts: arguments.facts(&script, run_id),
+        names: names(&script),
+        script,
+        seed,
+    }
+    .go(&control, &reports)
+}
+
+/// A run with everything it needs.
+struct Run<'a> {
+    arguments: &'a RunArguments,
+    script: Arc<Script>,
+    facts: RunFacts,
+    names: NameOptions,
+    seed: u64,
+}
+
+impl Run<'_> {
+    fn go(&self, control: &Control, reports: &Reports) -> anyhow::Result<Exit> {
+        let arguments = self.arguments;
+        self.say(&console(&self.facts, &self.names, false).run_id(&self.facts.run_id));
+        let Some(plan) = drumfire_artillery::plan(&self.script, self.seed)? else {
+            self.say("No phase has any load, so there is nothing to run\n");
+            return Ok(Exit::Passed);
+        };
+        let program = Arc::new(self.prepared()?);
+        if control.stopping().is_some() {
+            // Nothing has been sent but by `before`, whose `after` may have to clean up.
+            let cleaned = self.run_section(&program, Section::After).err();
+            return cleaned.map_or(Ok(stopped_before_load()), Err);
+        }
+        let checks = EnsureChecks::new(self.checks(), &self.names, self.seed);
+        let job = Job {
+            plan: Arc::new(plan),
+            program: program.clone(),
+            settings: arguments.load.settings(),
+            facts: self.facts.clone(),
+            view: arguments.kind(),
+            names: self.names.clone(),
+            by_endpoint: self.by_endpoint(),
+            checks: &checks,
+        };
+        let outcome = execute(job, control)?;
+        let cleaned = self.run_section(&program, Section::After);
+        self.report(&outcome, reports);
+        let options = ReportOptions {
+            names: self.names.clone(),
+            strict: arguments.verdict.strict,
+        };
+        let exit = finish(&outcome, reports, &options, arguments.verdict);
+        match cleaned {
+            Ok(_) => Ok(exit),
+            Err(error) => {
+                eprint!("{}", words::error(&error));
+                Ok(exit.max(Exit::Failed))
+            }
+        }
+    }
+
+    /// The program, with the variables that `before` set.
+    fn prepared(&self) -> anyhow::Result<ArtilleryProgram> {
+        let load = &self.arguments.load;
+        let client = client::config(&self.script, load, client::http2_of(&self.script))?;
+        let program = |variables| {
+            ArtilleryProgram::new(
+                self.script.clone(),
+                client.clone(),
+                variables,
+                self.facts.run_id.clone(),
+                self.seed,
+                facts::now_s(),
+            )
+        };
+        let before = program(Map::new());
+        let variables = self.run_section(&before, Section::Before)?;
+        Ok(program(variables))
+    }
+
+    /// Runs a section and prints its lines; the variables it set.
+    fn run_section(
+        &self,
+        program: &ArtilleryProgram,
+        section: Section,
+    ) -> anyhow::Result<Map<String, Value>> {
+        let (lines, ended) = match program.run_section(section) {
+            Ok(outcome) => (outcome.lines, Ok(outcome.variables)),
+            Err(mut error) => {
+                let lines = match &mut error {
+                    SectionError::Failed { lines, .. } => std::mem::take(lines),
+                    SectionError::Reactor { .. } => Vec::new(),
+                };
+                (lines, Err(error.into()))
+            }
+        };
+        for line in lines {
+            print(&format!("{line}\n"));
+        }
+        ended
+    }
+
+    fn checks(&self) -> &[EnsureCheck] {
+        match &self.script.config.plugins.ensure {
+            Some(ensure) if std::env::var_os(NO_ENSURE_VARIABLE).is_none() => &ensure.checks,
+            _ => &[],
+        }
+    }
+
+    fn by_endpoint(&self) -> bool {
+        !self
+            .script
+            .config
+            .plugins
+            .metrics_by_endpoint
+            .suppress_output
+    }
+
+    fn report(&self, outcome: &Outcome, reports: &Reports) {
+        let summary = &outcome.summary;
+        let console = console(&summary.facts, &self.names, self.by_endpoint());
+        let artillery = reports.artillery().and_then(Path::to_str);
+        self.say(&console.report(summary, artillery));
+        self.say(&findings::render(summary));
+    }
+
+    fn say(&self, text: &str) {
+        if !self.arguments.quiet {
+            print(text);
+        }
+    }
+}
+
+impl RunArguments {
+    fn kind(&self) -> Kind {
+        match (self.quiet, self.view.live()) {
+            (true, _) => Kind::Quiet,
+            (false, true) => Kind::Live,
+            (false, false) => Kind::Lines,
+        }
+    }
+
+    fn facts(&self, script: &Script, run_id: String) -> RunFacts {
+        let title = self.name.as_deref().unwrap_or(self.script.title());
+        let target = script.config.target.as_deref().unwrap_or_default();
+        facts::of(run_id, title, target)
+    }
+}
+
+/// How a run ends whose load never began.
+fn stopped_before_load() -> Exit {
+    signals::first().map_or(Exit::Passed, Exit::Signalled)
+}
+
+/// How the script wants its metrics named.
+fn names(script: &Script) -> NameOptions {
+    NameOptions {
+        by_endpoint: script
+            .config
+            .plugins
+            .metrics_by_endpoint
+            .metrics_namespace
+            .clone(),
+        phases: script.config.http.extended_metrics,
+        own: true,
+    }
+}
