@@ -406,8 +406,14 @@ fn draw_generator(frame: &mut Frame<'_>, area: Rect, view: &LiveView) {
             "loop lag",
             format!("p99 {} ms", p99_ms(&health.loop_lag_us)),
         ),
-        labelled("memory", wording::bytes(health.memory_bytes)),
-        labelled("sockets", wording::count(health.sockets)),
+        labelled(
+            "holds",
+            format!(
+                "{}, {} sockets",
+                wording::bytes(health.memory_bytes),
+                wording::count(health.sockets)
+            ),
+        ),
     ];
     let block = Block::bordered().title(" generator ");
     frame.render_widget(Paragraph::new(lines).block(block), area);
