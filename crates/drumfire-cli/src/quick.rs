@@ -250,6 +250,7 @@ impl QuickArguments {
             scripts: vec![SCRIPT.to_owned()],
             test_id: test_id.to_owned(),
             seed,
+            now_ms: facts::now_ms(),
             ..LoadOptions::default()
         };
         Ok(load(&options, &files, &environment_variables())?)

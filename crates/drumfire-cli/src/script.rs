@@ -2,6 +2,7 @@
 //! sense here refused or set aside by name, and the script loaded with them.
 
 use crate::exit::Refusal;
+use crate::facts;
 use crate::words::warn;
 use drumfire_artillery::error::ScriptError;
 use drumfire_artillery::files::DiskFiles;
@@ -107,6 +108,7 @@ impl ScriptArguments {
             working_folder: String::new(),
             test_id: test_id.to_owned(),
             seed,
+            now_ms: facts::now_ms(),
         };
         load(&options, &DiskFiles, &environment_variables())
     }
