@@ -1,11 +1,15 @@
 //! Artillery scripts to plan and program: the language, its plugins and its exit codes.
 
+pub mod apdex;
 mod build;
 mod calendar;
+pub mod capture;
 mod dotenv;
 pub mod duration;
 mod endpoint;
+pub mod ensure;
 pub mod error;
+pub mod expect;
 pub mod expression;
 pub mod fake;
 pub mod files;
@@ -16,13 +20,16 @@ pub mod javascript;
 mod judge;
 pub mod load;
 mod lower;
+pub mod matching;
 mod merge;
 pub mod node;
 pub mod path;
+pub mod pattern;
 pub mod payload;
 pub mod phases;
 mod plan;
 mod program;
+pub mod response;
 pub mod script;
 mod section;
 mod send;
