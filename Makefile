@@ -12,7 +12,7 @@ test: ## install what is missing and run every check
 	python3 scripts/check.py
 
 bench: ## measure Drumfire beside its peers
-	bench/run
+	python3 bench/run.py
 
 release: ## build the binary to ship, and print its size
 	cargo build --locked --profile dist -p drumfire-cli
