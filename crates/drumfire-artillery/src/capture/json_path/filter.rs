@@ -194,7 +194,11 @@ impl Node {
             Node::Pattern(pattern) => Js::Pattern(pattern),
             Node::Current => Js::of(Some(Cow::Borrowed(place.value))),
             Node::Property => Js::of(place.name.map(|name| Cow::Owned(name.value()))),
-            Node::Parent => Js::of(place.parent.map(|parent| Cow::Borrowed(parent.value))),
+            // jsonpath-plus means the parent of the object or list that is filtered.
+            Node::Parent => {
+                let parent = place.parent.and_then(|filtered| filtered.parent);
+                Js::of(parent.map(|parent| Cow::Borrowed(parent.value)))
+            }
             Node::ParentProperty => {
                 let name = place.parent.and_then(|parent| parent.name);
                 Js::of(name.map(|name| Cow::Owned(name.value())))
