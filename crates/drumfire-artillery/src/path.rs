@@ -202,7 +202,7 @@ fn split(text: &str) -> Vec<String> {
             }
         }
     }
-    if !name.is_empty() {
+    if !name.is_empty() || text.ends_with('.') {
         keys.push(name);
     }
     keys
@@ -256,6 +256,13 @@ mod tests {
             ("missing", None),
             ("a.b.c.d", None),
             ("a b", None),
+            ("[a].x-y", Some(json!(true))),
+            ("a[b][0].c", Some(json!(1))),
+            ("a.[b].1", Some(json!("two"))),
+            ("a.", None),
+            (".a", None),
+            ("list[-1]", None),
+            ("list[\"0\"]", Some(json!(10))),
             ("", None),
         ] {
             let found = Path::parse(path).get(&variables).map(Cow::into_owned);

@@ -54,7 +54,7 @@ pub(super) fn read(text: &str, options: &CsvOptions) -> Result<Vec<Row>, CsvFaul
             break;
         }
         if line < options.from_line {
-            reader.skip_line();
+            reader.skip_record();
             continue;
         }
         let Some(row) = reader.record()? else {
@@ -100,13 +100,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn skip_line(&mut self) {
-        let end = self
-            .rest
-            .find('\n')
-            .map_or(self.rest.len(), |newline| newline + 1);
-        self.rest = &self.rest[end..];
-        self.line += 1;
+    /// Passes over a record, or over a line that is none.
+    fn skip_record(&mut self) {
+        let (rest, line) = (self.rest, self.line);
+        if self.record().is_err() {
+            let end = rest.find('\n').map_or(rest.len(), |newline| newline + 1);
+            self.rest = &rest[end..];
+            self.line = line + 1;
+        }
     }
 
     /// Takes a line break; at the end of the text it is taken to be there.
@@ -146,6 +147,9 @@ impl Reader<'_> {
         let start = self.rest;
         self.comment();
         if self.comment_or_blank(start) {
+            self.rest = self
+                .rest
+                .trim_start_matches(|blank: char| blank.is_whitespace() && !"\n\r".contains(blank));
             self.line_break();
             return Ok(None);
         }
@@ -316,4 +320,150 @@ fn decimal(cell: &str, number: f64) -> f64 {
         .iter()
         .any(|prefix| cell.trim().starts_with(prefix));
     if prefixed { 0.0 } else { number }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn options() -> CsvOptions {
+        CsvOptions {
+            delimiters: vec![",".to_owned()],
+            quote: Some('"'),
+            escape: Some('"'),
+            comment: None,
+            trim_left: false,
+            trim_right: false,
+            skip_empty_lines: true,
+            skip_lines_with_empty_values: false,
+            relax_column_count: false,
+            relax_quotes: false,
+            cast: true,
+            from_line: 1,
+            to_line: None,
+            from_record: 1,
+            to_record: None,
+        }
+    }
+
+    type Set = fn(&mut CsvOptions);
+
+    /// Texts beside what csv-parse 4.16 makes of them.
+    #[test]
+    fn rows_are_those_of_csv_parse() {
+        let plain: Set = |_| {};
+        let trimmed: Set = |options| (options.trim_left, options.trim_right) = (true, true);
+        let relaxed: Set = |options| options.relax_quotes = true;
+        let cases: [(&str, Set, Value); 22] = [
+            (
+                "a,b\n\"x \"\"q\"\"\",2",
+                plain,
+                json!([["a", "b"], ["x \"q\"", 2]]),
+            ),
+            (
+                "1,2\n3",
+                |options| options.relax_column_count = true,
+                json!([[1, 2], [3]]),
+            ),
+            ("\"a\"b,c", relaxed, json!([["\"a\"b", "c"]])),
+            ("a\"b,c", relaxed, json!([["a\"b", "c"]])),
+            (" \"a\" ,b", trimmed, json!([["a", "b"]])),
+            (
+                "# c\n1#x,2",
+                |options| options.comment = Some("#".to_owned()),
+                json!([[1]]),
+            ),
+            ("1\n   \n2", plain, json!([[1], ["   "], [2]])),
+            ("1\n   \n2", trimmed, json!([[1], [2]])),
+            (
+                "a\n\n\nb",
+                |options| options.skip_empty_lines = false,
+                json!([["a"], [""], [""], ["b"]]),
+            ),
+            ("a,\n,", plain, json!([["a", ""], ["", ""]])),
+            (
+                ",,\n1,2,3",
+                |options| options.skip_lines_with_empty_values = true,
+                json!([[1, 2, 3]]),
+            ),
+            ("1\r\n2\r\n", plain, json!([[1], [2]])),
+            ("1\r2", plain, json!([[1], [2]])),
+            (
+                "0x1F,007,1e3, 5 ,Infinity,-.5,1_0,,NaN,5.",
+                plain,
+                json!([[0, 7, 1000, 5, "Infinity", -0.5, "1_0", "", "NaN", 5]]),
+            ),
+            (
+                "a;b|c",
+                |options| options.delimiters = vec![";".to_owned(), "|".to_owned()],
+                json!([["a", "b", "c"]]),
+            ),
+            (
+                "a::b",
+                |options| options.delimiters = vec!["::".to_owned()],
+                json!([["a", "b"]]),
+            ),
+            (
+                "\"a\nb\",1\n2,3",
+                |options| options.from_line = 2,
+                json!([[2, 3]]),
+            ),
+            (
+                "'a''b',2",
+                |options| (options.quote, options.escape) = (Some('\''), Some('\'')),
+                json!([["a'b", 2]]),
+            ),
+            (
+                "\"a\\\"b\",2",
+                |options| options.escape = Some('\\'),
+                json!([["a\"b", 2]]),
+            ),
+            (
+                "\"a\",b",
+                |options| options.quote = None,
+                json!([["\"a\"", "b"]]),
+            ),
+            (
+                "\"a\" \n\"b\"",
+                |options| options.trim_right = true,
+                json!([["a"], ["b"]]),
+            ),
+            ("", plain, json!([])),
+        ];
+        for (text, set, expected) in cases {
+            let mut options = options();
+            set(&mut options);
+            let rows =
+                read(text, &options).unwrap_or_else(|fault| panic!("{text:?}: {}", fault.message));
+            assert_eq!(json!(rows), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        for (text, line, message) in [
+            ("1,2\n3", 2, "Invalid Record Length: expect 2, got 1"),
+            ("\"a\"b,c", 1, "Invalid Closing Quote"),
+            (" \"a\" ,b", 1, "Invalid Opening Quote"),
+            ("1\n\"unclosed\n", 2, "Quote Not Closed"),
+        ] {
+            let fault = read(text, &options()).expect_err("the text is broken");
+            assert_eq!(fault.line, line, "{text:?}");
+            assert!(fault.message.starts_with(message), "{}", fault.message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_not(text in "[a1,\"\n\r# ]{0,40}", from_line in 1usize..4, trim: bool, relax: bool) {
+            let mut options = options();
+            options.from_line = from_line;
+            (options.trim_left, options.relax_quotes) = (trim, relax);
+            options.comment = Some("#".to_owned());
+            read(&text, &options).err().map(|fault| fault.message);
+        }
+    }
 }
