@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sys
 
-CARGO_DENY = "0.0.0"
-CARGO_FUZZ = "0.0.0"
+CARGO_DENY = "0.20.2"
+CARGO_FUZZ = "0.13.2"
 ARTILLERY = "2.0.34"
 NODE = "22"
 
@@ -71,7 +71,8 @@ def cargo_tool(name: str, version: str) -> pathlib.Path:
     """Installs a program from crates.io, unless it is there."""
     root = folder() / f"{name}-{version}"
     if not (root / "bin" / name).exists():
-        install(["cargo", "install", "--locked", "--root", str(root), "--version", version, name])
+        # Unoptimised: it is built far more slowly than it ever runs.
+        install(["cargo", "install", "--locked", "--debug", "--root", str(root), "--version", version, name])
     return root / "bin"
 
 
