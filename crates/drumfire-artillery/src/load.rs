@@ -597,8 +597,10 @@ impl ConfigTemplating<'_> {
             }
             NodeValue::Map(members) => {
                 for (key, mut member) in std::mem::take(members) {
+                    // The one that was asked for is merged in already.
+                    let is_over = path.is_empty() && &*key == "environments";
                     path.push(key.clone());
-                    if self.apply(&mut member.node, path) {
+                    if is_over || self.apply(&mut member.node, path) {
                         members.insert(self.key(key), member);
                     }
                     path.pop();

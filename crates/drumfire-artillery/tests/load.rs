@@ -174,6 +174,12 @@ fn options_change_the_script() {
         .load();
     assert_eq!(target.config.target.as_deref(), Some("http://other"));
 
+    let others = config("environments: {dev: {variables: {a: '{{ $uuid }}'}}}");
+    assert!(
+        others.warnings().is_empty(),
+        "environments that were not asked for are left alone"
+    );
+
     let unknown = case().with(|options| options.environment = Some("nope".to_owned()));
     assert_eq!(
         unknown.warnings(),

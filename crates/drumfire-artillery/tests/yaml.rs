@@ -69,6 +69,10 @@ fn documents_are_those_of_js_yaml() {
             json!({"1": "a", "null": "b", "true": "c"}),
         ),
         ("a:\nb: ~", json!({"a": null, "b": null})),
+        (
+            r#"{"a": "\/\ud83d\ude00", "b": 1E3, "c": -0.5}"#,
+            json!({"a": "/😀", "b": 1000, "c": -0.5}),
+        ),
         ("", Value::Null),
         ("# nothing", Value::Null),
     ] {
