@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::javascript;
 use crate::path::Path;
-use crate::script::{Loop, Step, StepKind, Think, Turns};
+use crate::script::{Loop, Request, Step, StepKind, Think, Turns};
 use crate::template::Template;
 use crate::variables::Vars;
 use rand::Rng;
@@ -41,32 +41,34 @@ pub(crate) struct Branches<R> {
 }
 
 /// Flattens `steps`, compiling each request with `request`.
-pub(crate) fn flatten<R>(
+pub(crate) fn flatten<R, E>(
     steps: &[Step],
-    request: &mut dyn FnMut(&crate::script::Request) -> R,
-) -> Vec<Operation<R>> {
+    request: &mut dyn FnMut(&Request) -> Result<R, E>,
+) -> Result<Vec<Operation<R>>, E> {
     let mut operations = Vec::new();
-    append(steps, request, &mut operations);
-    operations
+    append(steps, request, &mut operations)?;
+    Ok(operations)
 }
 
-fn append<R>(
+fn append<R, E>(
     steps: &[Step],
-    request: &mut dyn FnMut(&crate::script::Request) -> R,
+    request: &mut dyn FnMut(&Request) -> Result<R, E>,
     operations: &mut Vec<Operation<R>>,
-) {
+) -> Result<(), E> {
     for step in steps {
         match &step.kind {
-            StepKind::Request(spec) => operations.push(Operation::Request(Box::new(request(spec)))),
+            StepKind::Request(spec) => {
+                operations.push(Operation::Request(Box::new(request(spec)?)))
+            }
             StepKind::Think(think) => operations.push(Operation::Think(think.clone())),
             StepKind::Log(line) => operations.push(Operation::Log(line.clone())),
-            StepKind::Loop(spec) => append_loop(spec, request, operations),
+            StepKind::Loop(spec) => append_loop(spec, request, operations)?,
             StepKind::Parallel(spec) => {
                 let branches = spec
                     .steps
                     .iter()
                     .map(|step| flatten(std::slice::from_ref(step), request))
-                    .collect();
+                    .collect::<Result<_, E>>()?;
                 operations.push(Operation::Parallel(Box::new(Branches {
                     branches,
                     limit: (spec.limit as usize).max(1),
@@ -74,16 +76,17 @@ fn append<R>(
             }
         }
     }
+    Ok(())
 }
 
-fn append_loop<R>(
+fn append_loop<R, E>(
     spec: &Loop,
-    request: &mut dyn FnMut(&crate::script::Request) -> R,
+    request: &mut dyn FnMut(&Request) -> Result<R, E>,
     operations: &mut Vec<Operation<R>>,
-) {
+) -> Result<(), E> {
     let enter = operations.len();
     operations.push(Operation::Repeat { body: 0 });
-    append(&spec.steps, request, operations);
+    append(&spec.steps, request, operations)?;
     operations.push(Operation::Repeat { body: enter + 1 });
     operations[enter] = Operation::Enter(Box::new(Entrance {
         turns: spec.turns.clone(),
@@ -91,6 +94,7 @@ fn append_loop<R>(
         element: spec.element_variable.clone(),
         after: operations.len(),
     }));
+    Ok(())
 }
 
 /// Where a user is in a loop.

@@ -14,6 +14,7 @@ use drumfire_protocols::{Client, ClientConfig, Connections, RequestBytes, Timeou
 use drumfire_reactor::now;
 use serde_json::{Map, Value};
 
+use crate::capture::CompileError;
 use crate::endpoint::{Endpoint, intern};
 use crate::flow::{Operation, flatten};
 use crate::judge::Judge;
@@ -64,20 +65,22 @@ impl ArtilleryProgram {
         &self.script
     }
 
-    pub(crate) fn shard(&self, shard: Shard) -> Rc<ShardScript> {
+    pub(crate) fn shard(&self, shard: Shard) -> Result<Rc<ShardScript>, CompileError> {
         let mut client = self.client.clone();
         if let Some(pool) = &mut client.pool_sockets {
             let (shards, index) = (shard.shards as usize, shard.index as usize);
             *pool = *pool / shards + usize::from(index < *pool % shards);
         }
-        Rc::new(ShardScript::new(self, Client::new(client), shard))
+        Ok(Rc::new(ShardScript::new(self, Client::new(client), shard)?))
     }
 }
 
 impl Program for ArtilleryProgram {
     fn open(&self, shard: Shard) -> Result<Rc<dyn ShardProgram>, ProgramError> {
         self.client.tls.load();
-        Ok(Rc::new(OpenScript(self.shard(shard))))
+        let script = self.shard(shard);
+        let script = script.map_err(|error| ProgramError(error.to_string()))?;
+        Ok(Rc::new(OpenScript(script)))
     }
 
     fn shards_limit(&self) -> Option<u32> {
@@ -113,19 +116,20 @@ pub(crate) struct CompiledScenario {
 }
 
 impl ShardScript {
-    fn new(program: &ArtilleryProgram, client: Client, shard: Shard) -> Self {
+    fn new(program: &ArtilleryProgram, client: Client, shard: Shard) -> Result<Self, CompileError> {
         let script = program.script.clone();
         let variables =
             SharedVariables::new(&script, &program.test_id, &program.before, program.seed);
         let compile =
             |(index, scenario)| compile_scenario(&script, &shard.recorder, index, scenario);
-        let mut scenarios: Vec<_> = script.scenarios.iter().enumerate().map(compile).collect();
+        let scenarios = script.scenarios.iter().enumerate().map(compile);
+        let mut scenarios = scenarios.collect::<Result<Vec<_>, _>>()?;
         if let Some(selected) = script.selected {
             for (index, scenario) in scenarios.iter_mut().enumerate() {
                 scenario.weight = u64::from(index == selected);
             }
         }
-        ShardScript {
+        Ok(ShardScript {
             client,
             variables: Rc::new(variables),
             timeouts: Timeouts::artillery(script.config.http.response_timeout),
@@ -138,7 +142,7 @@ impl ShardScript {
             unix_zero_s: program.unix_now_s - (now() / 1_000_000_000) as i64,
             script,
             shard,
-        }
+        })
     }
 
     pub(crate) fn recorder(&self) -> &RefCell<Recorder> {
@@ -148,7 +152,7 @@ impl ShardScript {
     /// The scenario that a number below 2^64 draws, by weight; none where all
     /// weights are zero.
     pub(crate) fn pick(&self, chance: u64) -> Option<&CompiledScenario> {
-        let mut left = (u128::from(chance) * u128::from(self.weight_total) >> 64) as u64;
+        let mut left = ((u128::from(chance) * u128::from(self.weight_total)) >> 64) as u64;
         self.scenarios.iter().find(|scenario| {
             let picked = left < scenario.weight;
             left = left.saturating_sub(scenario.weight);
@@ -159,6 +163,23 @@ impl ShardScript {
     /// Seconds since 1970 at `now_ns` of the reactor's clock.
     pub(crate) fn unix_s(&self, now_ns: u64) -> i64 {
         self.unix_zero_s + (now_ns / 1_000_000_000) as i64
+    }
+
+    /// Whether expectations are still printed, or only counted.
+    pub(crate) fn may_print_expectations(&self) -> bool {
+        self.expect_lines_left.get() > 0
+    }
+
+    /// Prints about expectations, as long as somebody may read it.
+    pub(crate) fn print_expectations(&self, text: String) {
+        let left = self.expect_lines_left.get() - 1;
+        self.expect_lines_left.set(left);
+        self.shard.log(text.trim_end().to_owned());
+        if left == 0 {
+            let limit = EXPECT_LINES_LIMIT;
+            let line = format!("further expectations are counted and not shown (after {limit})");
+            self.shard.log(line);
+        }
     }
 
     /// A user's connections.
@@ -172,31 +193,33 @@ fn compile_scenario(
     recorder: &RefCell<Recorder>,
     index: usize,
     scenario: &Scenario,
-) -> CompiledScenario {
+) -> Result<CompiledScenario, CompileError> {
     let name = match &scenario.name {
         Some(name) => name.clone(),
         None => index.to_string(),
     };
     let created = format!("vusers.created_by_name.{name}");
     let created = recorder.borrow_mut().counter(&created);
-    CompiledScenario {
-        operations: compile_flow(script, recorder, scenario),
+    Ok(CompiledScenario {
+        operations: compile_flow(script, recorder, scenario)?,
         created,
         weight: u64::from(scenario.weight),
-    }
+    })
 }
 
 pub(crate) fn compile_flow(
     script: &Script,
     recorder: &RefCell<Recorder>,
     scenario: &Scenario,
-) -> Vec<Operation<SendableRequest>> {
+) -> Result<Vec<Operation<SendableRequest>>, CompileError> {
     let mut compile = |request: &Request| {
         let options = &script.config.plugins.metrics_by_endpoint;
         let target = script.config.target.as_deref();
         let endpoint = Endpoint::of(request, options, target, recorder);
         let hops = intern(recorder, None);
-        SendableRequest::new(request, &script.config, endpoint, hops, Judge::default())
+        let judge = Judge::compile(request, &script.config, recorder)?;
+        let config = &script.config;
+        Ok(SendableRequest::new(request, config, endpoint, hops, judge))
     };
     flatten(&scenario.flow, &mut compile)
 }

@@ -9,6 +9,7 @@ use drumfire_metrics::Snapshot;
 use drumfire_reactor::{Reactor, now};
 use serde_json::{Map, Value};
 
+use crate::capture::CompileError;
 use crate::program::{ArtilleryProgram, compile_flow};
 use crate::script::Scenario;
 use crate::session::Session;
@@ -53,6 +54,15 @@ pub enum SectionError {
         codes: String,
         /// What its `log` steps had said by then.
         lines: Vec<String>,
+    },
+    /// An expression in the script is none.
+    #[error("the script's expressions do not compile")]
+    Invalid {
+        /// Which section.
+        section: &'static str,
+        /// Which one, and why.
+        #[source]
+        source: CompileError,
     },
     /// No event loop could be had.
     #[error("cannot run the `{section}` section")]
@@ -100,8 +110,13 @@ impl ArtilleryProgram {
                 true
             }),
         );
-        let script = self.shard(shard);
-        let operations = compile_flow(self.script(), &script.shard.recorder, flow);
+        let invalid = |error| SectionError::Invalid {
+            section: section.key(),
+            source: error,
+        };
+        let script = self.shard(shard).map_err(invalid)?;
+        let recorder = &script.shard.recorder;
+        let operations = compile_flow(self.script(), recorder, flow).map_err(invalid)?;
         let connections = script.connections();
         let iteration = Iteration {
             number: 0,

@@ -104,16 +104,18 @@ impl SendableRequest {
             script.give_back(bytes);
         }
         self.keep_cookies(session, &outgoing.address, &exchange);
+        let mut last = outgoing.address;
         if self.follow_redirect
-            && let Some(chain) = self.redirected(&exchange, &self.method, &outgoing.address, 0)
+            && let Some(chain) = self.redirected(&exchange, &self.method, &last, 0)
         {
-            exchange = Box::pin(self.follow(session, due, exchange, chain)).await?;
+            let end = Box::pin(self.follow(session, due, exchange, chain)).await?;
+            (exchange, last) = (end.0, Cow::Owned(end.1));
         }
         script
             .recorder()
             .borrow_mut()
             .sample(endpoint, &exchange.sample);
-        self.conclude(session, &exchange)
+        self.conclude(session, &exchange, &last)
     }
 
     /// What is sent first.
@@ -218,7 +220,7 @@ impl SendableRequest {
         due: &Due,
         mut exchange: Exchange,
         mut next: Result<drumfire_protocols::Hop, Failure>,
-    ) -> Result<Exchange, Failed> {
+    ) -> Result<(Exchange, Address), Failed> {
         let script = session.script;
         let mut method = self.method.clone();
         let (mut keeps_body, mut same_host) = (true, true);
@@ -251,7 +253,7 @@ impl SendableRequest {
             self.keep_cookies(session, &at, &exchange);
             match self.redirected(&exchange, &method, &at, followed) {
                 Some(further) => next = further,
-                None => return Ok(exchange),
+                None => return Ok((exchange, at)),
             }
         }
     }
@@ -297,7 +299,12 @@ impl SendableRequest {
     }
 
     /// Judges the last answer.
-    fn conclude(&self, session: &Session<'_>, exchange: &Exchange) -> Result<(), Failed> {
+    fn conclude(
+        &self,
+        session: &Session<'_>,
+        exchange: &Exchange,
+        address: &Address,
+    ) -> Result<(), Failed> {
         match &exchange.sample.outcome {
             Outcome::Status(status) => {
                 let none = Headers::default();
@@ -309,6 +316,7 @@ impl SendableRequest {
                     status: *status,
                     headers,
                     body,
+                    url: address.url.as_str(),
                     total_ns: exchange.sample.service_ns(),
                 };
                 self.judge.judge(session, &answer)

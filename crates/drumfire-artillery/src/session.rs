@@ -201,6 +201,11 @@ impl<'a> Session<'a> {
         self.script.shard.log(text);
     }
 
+    /// Chance for what is only shown: it leaves the user's own untouched.
+    pub(crate) fn chance(&self) -> Xoshiro256PlusPlus {
+        Xoshiro256PlusPlus::seed_from_u64(self.iteration.seed.0)
+    }
+
     /// Counts a step's failure that is not an exchange's.
     pub(crate) fn fail(&self, code: &str) -> Failed {
         self.script.recorder().borrow_mut().error(code);

@@ -1,0 +1,239 @@
+//! Scripts run whole, against the sample target: what they count.
+
+use drumfire_artillery::files::Files;
+use drumfire_artillery::load::{LoadOptions, load};
+use drumfire_artillery::{ArtilleryProgram, Section, plan};
+use drumfire_engine::{Control, Event, Program, Settings, run};
+use drumfire_metrics::{NamedMetrics, Summary};
+use drumfire_plan::Share;
+use drumfire_protocols::ClientConfig;
+use drumfire_target::TestTarget;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run came to.
+struct Ran {
+    metrics: NamedMetrics,
+    lines: Vec<String>,
+}
+
+/// Runs `flow` once per arrival of `phase`, with `config` beside target and phases.
+fn run_script(target: &str, phase: &str, config: &str, rest: &str) -> Ran {
+    let script = format!("config:\n  target: {target}\n  phases: [{phase}]\n{config}\n{rest}\n");
+    let files: BTreeMap<String, Arc<[u8]>> =
+        [("s.yml".to_owned(), script.into_bytes().into())].into();
+    let options = LoadOptions {
+        scripts: vec!["s.yml".into()],
+        test_id: "t".into(),
+        ..LoadOptions::default()
+    };
+    let files: &dyn Files = &files;
+    let script = load(&options, files, &BTreeMap::new()).unwrap_or_else(|error| panic!("{error}"));
+    let script = Arc::new(script);
+    let plan = Arc::new(plan(&script, 1).unwrap().expect("the script has load"));
+    let client = ClientConfig {
+        pool_sockets: script.config.http.pool.map(|pool| pool as usize),
+        ..ClientConfig::default()
+    };
+    let new = |before| {
+        let (script, client) = (script.clone(), client.clone());
+        ArtilleryProgram::new(script, client, before, "t".into(), 1, 1_700_000_000)
+    };
+    let before = new(serde_json::Map::new()).run_section(Section::Before);
+    let program: Arc<dyn Program> = Arc::new(new(before.unwrap().variables));
+    let settings = Settings {
+        shards: NonZeroU32::new(2).unwrap(),
+        grace_after_end: Some(Duration::from_secs(10)),
+        grace_after_stop: Duration::ZERO,
+        max_duration: None,
+    };
+    let mut lines = Vec::new();
+    let mut observer = |event: &Event, _: &Summary| {
+        if let Event::Log(line) = event {
+            lines.push(line.clone());
+        }
+        None
+    };
+    let control = Control::default();
+    let outcome = run(
+        &plan,
+        &Share::whole(),
+        &program,
+        &settings,
+        &control,
+        &mut observer,
+    );
+    let metrics = NamedMetrics::of(&outcome.unwrap().summary.total);
+    Ran { metrics, lines }
+}
+
+fn counters(ran: &Ran, prefixes: &[&str]) -> Vec<(String, u64)> {
+    ran.metrics
+        .counters
+        .iter()
+        .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .map(|(name, count)| (name.clone(), *count))
+        .collect()
+}
+
+const THREE: &str = "{duration: 1, arrivalCount: 3}";
+
+#[test]
+fn each_flow_counts_what_it_does() {
+    let target = TestTarget::start().unwrap();
+    // Flow, the counters looked at, and what they must be.
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, u64)]);
+    let cases: &[Case<'_>] = &[
+        (
+            "[{get: {url: /}}, {post: {url: /echo, json: {a: 1}}}]",
+            &["http.requests", "http.codes", "errors", "vusers"],
+            &[
+                ("http.codes.200", 6),
+                ("http.requests", 6),
+                ("vusers.completed", 3),
+                ("vusers.created", 3),
+                ("vusers.created_by_name.0", 3),
+                ("vusers.failed", 0),
+            ],
+        ),
+        (
+            "[{loop: [{get: {url: '/status/{{ $loopElement }}'}}], over: [200, 404, 503]}]",
+            &["http.codes", "plugins", "vusers.failed"],
+            &[
+                ("http.codes.200", 3),
+                ("http.codes.404", 3),
+                ("http.codes.503", 3),
+                (
+                    "plugins.metrics-by-endpoint./status/{{ $loopElement }}.codes.200",
+                    3,
+                ),
+                (
+                    "plugins.metrics-by-endpoint./status/{{ $loopElement }}.codes.404",
+                    3,
+                ),
+                (
+                    "plugins.metrics-by-endpoint./status/{{ $loopElement }}.codes.503",
+                    3,
+                ),
+                ("vusers.failed", 0),
+            ],
+        ),
+        (
+            "[{get: {url: /redirect/2}}]",
+            &["http.requests", "http.codes", "http.responses", "plugins"],
+            &[
+                ("http.codes.200", 3),
+                ("http.codes.302", 6),
+                ("http.requests", 9),
+                ("http.responses", 9),
+                ("plugins.metrics-by-endpoint./redirect/2.codes.200", 3),
+            ],
+        ),
+        (
+            "[{get: {url: /redirect/2, followRedirect: false}}]",
+            &["http.requests", "http.codes"],
+            &[("http.codes.302", 3), ("http.requests", 3)],
+        ),
+        (
+            "[{get: {url: /json, capture: {json: $.nothing.here, as: x}}}, {get: {url: /}}]",
+            &["http.requests", "errors", "vusers.failed"],
+            &[
+                ("errors.Failed capture or match", 3),
+                ("http.requests", 3),
+                ("vusers.failed", 3),
+            ],
+        ),
+        (
+            "[{parallel: [{get: {url: /}}, {get: {url: /json}}, {think: 0.01}]}]",
+            &["http.requests", "vusers.completed"],
+            &[("http.requests", 6), ("vusers.completed", 3)],
+        ),
+        (
+            "[{loop: [{loop: [{get: {url: /}}], count: 2}], count: 3}]",
+            &["http.requests"],
+            &[("http.requests", 18)],
+        ),
+        (
+            "[{get: {url: /, ifTrue: '1 == 2'}}, {get: {url: /, probability: 0}}]",
+            &["http.requests", "vusers.completed"],
+            &[("vusers.completed", 3)],
+        ),
+        (
+            "[{get: {url: 'nowhere'}}]",
+            &["http.requests", "errors"],
+            &[("errors.Invalid URL - nowhere", 3)],
+        ),
+        (
+            "[{get: {url: 'http://127.0.0.1:1/'}}]",
+            &["http.requests", "errors", "vusers.failed"],
+            &[
+                ("errors.ECONNREFUSED", 3),
+                ("http.requests", 3),
+                ("vusers.failed", 3),
+            ],
+        ),
+    ];
+    for (flow, prefixes, expected) in cases {
+        let rest = format!("scenarios: [{{flow: {flow}}}]");
+        let ran = run_script(&target.url(), THREE, "", &rest);
+        let expected: Vec<_> = expected.iter().map(|(n, c)| (n.to_string(), *c)).collect();
+        assert_eq!(counters(&ran, prefixes), expected, "{flow}");
+    }
+}
+
+#[test]
+fn cookies_go_back_once_the_first_one_was_set() {
+    let target = TestTarget::start().unwrap();
+    let flow = "[{get: {url: '/cookies/set?a=1'}}, {get: {url: /cookies, capture: {json: $.cookies.a, as: a}}}, {log: 'a={{ a }}'}]";
+    let rest = format!("scenarios: [{{flow: {flow}}}]");
+    let ran = run_script(&target.url(), "{duration: 1, arrivalCount: 1}", "", &rest);
+    assert_eq!(ran.lines, ["a=1"], "{:?}", ran.metrics.counters);
+}
+
+#[test]
+fn before_hands_its_captures_to_every_user() {
+    let target = TestTarget::start().unwrap();
+    let rest = "before: {flow: [{get: {url: /json, capture: {json: $, as: all}}}]}\nscenarios: [{flow: [{log: '{{ all }}'}]}]";
+    let ran = run_script(&target.url(), THREE, "", rest);
+    assert_eq!(ran.lines.len(), 3);
+    assert!(
+        ran.lines.iter().all(|line| line.starts_with('{')),
+        "{:?}",
+        ran.lines
+    );
+    assert!(!ran.metrics.counters.contains_key("http.requests"));
+}
+
+#[test]
+fn expectations_are_counted_by_type() {
+    let target = TestTarget::start().unwrap();
+    let config = "  plugins: {expect: {formatter: silent}}";
+    let flow = "[{get: {url: /json, expect: [{statusCode: 200}, {contentType: json}, {statusCode: 201}]}}]";
+    let rest = format!("scenarios: [{{flow: {flow}}}]");
+    let ran = run_script(&target.url(), THREE, config, &rest);
+    let expected = [
+        ("plugins.expect.failed", 3),
+        ("plugins.expect.failed.statusCode", 3),
+        ("plugins.expect.ok", 6),
+        ("plugins.expect.ok.contentType", 3),
+        ("plugins.expect.ok.statusCode", 3),
+    ];
+    let expected: Vec<_> = expected.iter().map(|(n, c)| (n.to_string(), *c)).collect();
+    assert_eq!(counters(&ran, &["plugins.expect"]), expected);
+}
+
+#[test]
+fn a_pool_is_shared_and_every_arrival_is_served() {
+    let target = TestTarget::start().unwrap();
+    let phase = "{duration: 1, arrivalCount: 40}";
+    let rest = "scenarios: [{flow: [{get: {url: /delay/20}}]}]";
+    let ran = run_script(&target.url(), phase, "  http: {pool: 3}", rest);
+    assert_eq!(ran.metrics.counters["http.codes.200"], 40);
+    assert!(
+        target.stats().connections <= 3,
+        "{}",
+        target.stats().connections
+    );
+}
