@@ -15,6 +15,7 @@ use crate::lower;
 use crate::merge::{Lists, merge};
 use crate::node::{Member, Node, NodeValue};
 use crate::path::Scope;
+use crate::program::check_expressions;
 use crate::script::{Origin, Script, Warning};
 use crate::source::{Sources, Span};
 use crate::template::Template;
@@ -85,7 +86,13 @@ pub fn load(
     let variables = loader.apply_variables(&mut script)?;
     let origin = loader.origin(env);
     loader.template_config(&mut script, &origin, variables);
-    loader.finish(script, origin, had_target)
+    let script = loader.finish(script, origin, had_target)?;
+    check_expressions(&script).map_err(|error| {
+        ScriptError::new(error.message)
+            .at(error.span, &script.sources)
+            .hint("captures, matches and expectations are compiled before the run starts")
+    })?;
+    Ok(script)
 }
 
 struct Loader<'a> {

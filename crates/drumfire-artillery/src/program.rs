@@ -207,6 +207,19 @@ fn compile_scenario(
     })
 }
 
+/// Compiles everything once, for the errors in it.
+///
+/// # Errors
+/// An expression is none.
+pub(crate) fn check_expressions(script: &Script) -> Result<(), CompileError> {
+    let recorder = RefCell::default();
+    let sections = script.before.iter().chain(&script.after);
+    for scenario in script.scenarios.iter().chain(sections) {
+        compile_flow(script, &recorder, scenario)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn compile_flow(
     script: &Script,
     recorder: &RefCell<Recorder>,

@@ -237,3 +237,30 @@ fn a_pool_is_shared_and_every_arrival_is_served() {
         target.stats().connections
     );
 }
+
+#[test]
+fn an_expression_that_is_none_is_refused_with_its_place() {
+    for (flow, place) in [
+        ("{get: {url: /, capture: {regexp: '(', as: x}}}", 3),
+        ("{get: {url: /, capture: {selector: 'a[', as: x}}}", 3),
+        (
+            "{loop: [{get: {url: /, match: {json: '$[', value: 1}}}], count: 1}",
+            3,
+        ),
+    ] {
+        let text = format!(
+            "config: {{target: 'http://127.0.0.1', phases: [{THREE}]}}\nscenarios:\n- flow: [{flow}]"
+        );
+        let files: BTreeMap<String, Arc<[u8]>> =
+            [("s.yml".to_owned(), text.into_bytes().into())].into();
+        let options = LoadOptions {
+            scripts: vec!["s.yml".into()],
+            ..LoadOptions::default()
+        };
+        let error = load(&options, &files as &dyn Files, &BTreeMap::new()).unwrap_err();
+        let (file, span) = error
+            .place()
+            .unwrap_or_else(|| panic!("{error} has no place"));
+        assert_eq!((file, span.line), ("s.yml", place), "{flow}: {error}");
+    }
+}
