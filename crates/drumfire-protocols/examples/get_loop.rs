@@ -1,8 +1,11 @@
-//! Sends N GET requests over C connections to an address and prints what came
-//! back, for `perf` and `callgrind`: `get_loop 127.0.0.1:8080 100000 100 [/path]`.
+//! Sends N GET requests as C users to a URL and prints what came back, for
+//! `perf` and `callgrind`: `get_loop http://127.0.0.1:8080/ 100000 100 [http2] [pool=S]`.
+//! Certificates are not checked.
 
 use drumfire_metrics::Outcome;
-use drumfire_protocols::{Client, ClientConfig, Origin, RequestBytes, Timeouts, Wants};
+use drumfire_protocols::{
+    Client, ClientConfig, Http2, Origin, RequestBytes, Scheme, Timeouts, Tls, TlsOptions, Wants,
+};
 use drumfire_reactor::{Reactor, now, spawn, yield_now};
 use std::cell::Cell;
 use std::error::Error;
@@ -19,24 +22,25 @@ struct Counts {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, address, requests, users, rest @ ..] = &arguments[..] else {
-        return Err("usage: get_loop ADDRESS REQUESTS CONNECTIONS [PATH]".into());
+    let [_, url, requests, users, options @ ..] = &arguments[..] else {
+        return Err("usage: get_loop URL REQUESTS USERS [http2] [pool=SOCKETS]".into());
     };
-    let path = rest.first().map_or("/", String::as_str);
-    let origin = Origin::parse(&format!("http://{address}"))?;
+    let url = url::Url::parse(url)?;
+    let origin = Origin::of(&url)?;
     let requests: u64 = requests.parse()?;
     let users: u64 = users.parse()?;
     let mut request = RequestBytes::default();
-    request.start("GET", path)?;
+    request.start("GET", url.path())?;
     request.header("host", origin.authority().as_bytes())?;
     request.header("user-agent", b"drumfire")?;
     request.header("accept", b"*/*")?;
     request.finish(b"");
     let wire: Rc<[u8]> = request.into_bytes().into();
+    let config = config(options, origin.scheme())?;
     let counts = Rc::new(Counts::default());
     let began_ns = now();
     Reactor::new()?.block_on(async {
-        let client = Client::new(ClientConfig::default());
+        let client = Client::new(config);
         counts.running.set(users);
         for _ in 0..users {
             spawn(user(
@@ -59,6 +63,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         answered as f64 / seconds
     );
     Ok(())
+}
+
+fn config(options: &[String], scheme: Scheme) -> Result<ClientConfig, Box<dyn Error>> {
+    let tls = TlsOptions {
+        insecure: true,
+        ..TlsOptions::default()
+    };
+    let pool = options
+        .iter()
+        .find_map(|option| option.strip_prefix("pool="));
+    Ok(ClientConfig {
+        tls: Tls::new(&tls)?,
+        pool_sockets: pool.map(str::parse).transpose()?,
+        http2: match (options.iter().any(|option| option == "http2"), scheme) {
+            (false, _) => Http2::Off,
+            (true, Scheme::Http) => Http2::PriorKnowledge,
+            (true, Scheme::Https) => Http2::Alpn,
+        },
+        ..ClientConfig::default()
+    })
 }
 
 async fn user(client: Client, origin: Origin, wire: Rc<[u8]>, counts: Rc<Counts>, requests: u64) {
