@@ -6,7 +6,7 @@ use crate::deadline::Deadline;
 use crate::decode::decode;
 use crate::exchange::{Body, Exchange, Response, Timeouts, Wants};
 use crate::http1::{Asked, Http1Connection, Times};
-use crate::http2::{Http2Connection, Received};
+use crate::http2::{Http2Connection, Received, Translator};
 use crate::resolver::NameCache;
 use crate::tls::handshake;
 use crate::transport::Transport;
@@ -76,6 +76,7 @@ struct Inner {
     config: ClientConfig,
     names: NameCache,
     heads: RefCell<HeadReader>,
+    translator: RefCell<Translator>,
     pool: Option<Rc<Table>>,
     tls: OnceCell<Result<Arc<rustls::ClientConfig>, Failure>>,
     next_local: Cell<usize>,
@@ -107,6 +108,7 @@ impl Client {
         let names = NameCache::new(config.resolver.clone(), config.resolve_each_connect);
         Client {
             inner: Rc::new(Inner {
+                translator: RefCell::default(),
                 heads: RefCell::new(HeadReader::new(config.limits.clone())),
                 config,
                 names,
@@ -163,6 +165,7 @@ impl Client {
             timeouts,
             limits: &self.inner.config.limits,
             heads: &self.inner.heads,
+            translator: &self.inner.translator,
             start_ns,
         };
         let table = connections.table();

@@ -4,6 +4,7 @@
 
 use crate::deadline::Deadline;
 use crate::exchange::{Body, Response, Timeouts, Version, Wants};
+use crate::http2::Translator;
 use crate::response::{Progress, ResponseParser, Sink};
 use crate::tls::failure_of_io;
 use crate::transport::Transport;
@@ -56,6 +57,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) timeouts: &'a Timeouts,
     pub(crate) limits: &'a Limits,
     pub(crate) heads: &'a RefCell<HeadReader>,
+    pub(crate) translator: &'a RefCell<Translator>,
     /// The start of the exchange, from which its total time counts.
     pub(crate) start_ns: u64,
 }

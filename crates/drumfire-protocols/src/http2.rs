@@ -15,6 +15,7 @@ use bytes::Bytes;
 use drumfire_reactor::now;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_ENCODING, HeaderName, LOCATION, SET_COOKIE};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -29,6 +30,9 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 const REMEMBERED_RESETS: usize = 1024;
 /// Headers of one request.
 const REQUEST_HEADERS: usize = 256;
+
+/// Headers that somebody has to read even where nobody asked.
+const NOTABLE: [HeaderName; 3] = [SET_COOKIE, LOCATION, CONTENT_ENCODING];
 
 /// A connection that its users share.
 pub(crate) struct Http2Connection {
@@ -105,7 +109,11 @@ impl Http2Connection {
         asked: &Asked<'_>,
         received: &mut Received,
     ) -> Result<(), Failure> {
-        let (head, body) = translate(asked.request, origin)?;
+        let translated = asked
+            .translator
+            .borrow_mut()
+            .translate(asked.request, origin);
+        let (head, body) = translated?;
         let _counted = Counted::new(&self.streams);
         let result = self.run(head, body, asked, received).await;
         if result.is_err_and(ends_the_connection) {
@@ -164,9 +172,9 @@ impl Http2Connection {
 impl Received {
     fn take_head(&mut self, answer: &http::Response<RecvStream>, asked: &Asked<'_>) {
         self.status = Some(answer.status().as_u16());
-        let notable = ["set-cookie", "location", "content-encoding"];
         let headers = answer.headers();
-        if asked.wants.headers || notable.iter().any(|name| headers.contains_key(*name)) {
+        let mut names = headers.keys();
+        if asked.wants.headers || names.any(|name| NOTABLE.contains(name)) {
             let pairs = headers.iter();
             let pairs = pairs.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
             self.headers = Some(Headers::from_pairs(pairs));
@@ -264,13 +272,52 @@ async fn send_body(
     Ok(())
 }
 
-/// Takes the bytes of an HTTP/1.1 request apart.
-fn translate(request: Request<'_>, origin: &Origin) -> Result<(http::Request<()>, Bytes), Failure> {
+/// Requests that are remembered.
+const REMEMBERED_REQUESTS: usize = 8;
+
+/// Takes the bytes of HTTP/1.1 requests apart, and remembers the last few
+/// heads: prepared requests are sent again and again.
+#[derive(Default)]
+pub(crate) struct Translator {
+    remembered: [Option<Translated>; REMEMBERED_REQUESTS],
+}
+
+struct Translated {
+    origin: Origin,
+    bytes: Vec<u8>,
+    head: http::Request<()>,
+}
+
+impl Translator {
+    fn translate(
+        &mut self,
+        request: Request<'_>,
+        origin: &Origin,
+    ) -> Result<(http::Request<()>, Bytes), Failure> {
+        let wire = request.wire();
+        let place = &mut self.remembered[wire.len() % REMEMBERED_REQUESTS];
+        let known = place
+            .as_ref()
+            .filter(|known| known.origin == *origin && wire.starts_with(&known.bytes));
+        if let Some(known) = known {
+            let body = Bytes::copy_from_slice(&wire[known.bytes.len()..]);
+            return Ok((known.head.clone(), body));
+        }
+        let (head, head_bytes) = translate(wire, origin)?;
+        *place = Some(Translated {
+            origin: origin.clone(),
+            bytes: wire[..head_bytes].to_vec(),
+            head: head.clone(),
+        });
+        Ok((head, Bytes::copy_from_slice(&wire[head_bytes..])))
+    }
+}
+
+/// The head of a request, and its length in bytes.
+fn translate(wire: &[u8], origin: &Origin) -> Result<(http::Request<()>, usize), Failure> {
     let mut headers = [httparse::EMPTY_HEADER; REQUEST_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
-    let status = parsed
-        .parse(request.wire())
-        .map_err(|_| Failure::BadRequest)?;
+    let status = parsed.parse(wire).map_err(|_| Failure::BadRequest)?;
     let httparse::Status::Complete(head_bytes) = status else {
         return Err(Failure::BadRequest);
     };
@@ -298,7 +345,7 @@ fn translate(request: Request<'_>, origin: &Origin) -> Result<(http::Request<()>
         builder = builder.header(header.name, header.value);
     }
     let head = builder.body(()).map_err(|_| Failure::BadRequest)?;
-    Ok((head, Bytes::copy_from_slice(&request.wire()[head_bytes..])))
+    Ok((head, head_bytes))
 }
 
 /// Headers that HTTP/2 expresses otherwise or forbids (RFC 9113, 8.2.2).

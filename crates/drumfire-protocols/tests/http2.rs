@@ -189,6 +189,21 @@ fn one_connection_carries_one_request_after_another() {
 }
 
 #[test]
+fn requests_of_one_length_are_told_apart() {
+    let server = Server::start();
+    run(async {
+        let user = User::new(&server, ClientConfig::default());
+        for body in ["one!", "two!", "one!", "tree", "a", "one!"] {
+            let exchange = user.send("/echo", body.as_bytes()).await;
+            assert_eq!(
+                exchange.response.map(|response| response.body),
+                Some(body.into())
+            );
+        }
+    });
+}
+
+#[test]
 fn bodies_larger_than_the_windows_go_both_ways() {
     let server = Server::start();
     run(async {
