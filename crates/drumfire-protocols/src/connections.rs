@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 /// The connections that a user's requests go through: its own, or a handle to
-/// a pool. Clones of a pool's handle share it; own connections do not clone.
+/// the pool that it shares with others.
 pub struct Connections {
     kind: Kind,
 }

@@ -42,7 +42,7 @@ pub use redirect::{
     DEFAULT_MAX_REDIRECTS, HEADERS_OF_ONE_HOST, HEADERS_OF_THE_BODY, Hop, next_hop,
 };
 pub use request::{Request, RequestBytes};
-pub use resolver::{Answer, Resolver};
+pub use resolver::{Addresses, Resolver};
 pub use response::{
     ParsedResponse, Progress, ResponseParser, Sink, parse_response_bytes, parse_response_pieces,
 };

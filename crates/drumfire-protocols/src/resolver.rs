@@ -28,14 +28,14 @@ pub struct Resolver {
 
 struct Lookup {
     host: String,
-    answer: oneshot::Sender<Result<Answer, Failure>>,
+    answer: oneshot::Sender<Result<Addresses, Failure>>,
 }
 
 /// The addresses of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Addresses {
     /// At least one.
-    pub addresses: Vec<IpAddr>,
+    pub ips: Vec<IpAddr>,
     /// For how long they hold.
     pub time_to_live: Duration,
 }
@@ -51,7 +51,7 @@ impl Resolver {
     /// # Errors
     ///
     /// [`Failure::NameNotFound`], or [`Failure::NameLookupFailed`] where no name server answers.
-    pub async fn lookup(&self, host: &str) -> Result<Answer, Failure> {
+    pub async fn lookup(&self, host: &str) -> Result<Addresses, Failure> {
         let lookups = self.lookups.get_or_init(start_thread);
         let (answer, answered) = oneshot::channel();
         let lookup = Lookup {
@@ -104,16 +104,16 @@ async fn answer(resolver: Option<Arc<TokioResolver>>, lookup: Lookup) {
     drop(lookup.answer.send(found));
 }
 
-async fn look_up(resolver: &TokioResolver, host: &str) -> Result<Answer, Failure> {
+async fn look_up(resolver: &TokioResolver, host: &str) -> Result<Addresses, Failure> {
     match resolver.lookup_ip(host).await {
         Ok(found) => {
             let records = found.as_lookup().answers();
             let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
-            let addresses: Vec<IpAddr> = found.iter().collect();
-            match addresses.is_empty() {
+            let ips: Vec<IpAddr> = found.iter().collect();
+            match ips.is_empty() {
                 true => Err(Failure::NameNotFound),
-                false => Ok(Answer {
-                    addresses,
+                false => Ok(Addresses {
+                    ips,
                     time_to_live: Duration::from_secs(ttl.into()),
                 }),
             }
@@ -131,9 +131,9 @@ fn is_localhost(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
 }
 
-fn localhost() -> Answer {
-    Answer {
-        addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+fn localhost() -> Addresses {
+    Addresses {
+        ips: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         time_to_live: Duration::from_secs(*TIME_TO_LIVE_S.end()),
     }
 }
@@ -173,7 +173,7 @@ impl NameCache {
             return Ok(vec![ip]);
         }
         if self.each_connect {
-            return Ok(self.resolver.lookup(origin.host()).await?.addresses);
+            return Ok(self.resolver.lookup(origin.host()).await?.ips);
         }
         let name = self.name(origin.host());
         let mut known = name.known.lock().await;
@@ -206,7 +206,7 @@ impl NameCache {
 }
 
 impl Known {
-    fn new(found: Result<Answer, Failure>, next: usize) -> Known {
+    fn new(found: Result<Addresses, Failure>, next: usize) -> Known {
         let now_ns = drumfire_reactor::now();
         let ttl_ns = match &found {
             Ok(answer) => {
@@ -216,7 +216,7 @@ impl Known {
             Err(_) => NEGATIVE_TTL_NS,
         };
         Known {
-            addresses: found.map(|answer| answer.addresses.into()),
+            addresses: found.map(|answer| answer.ips.into()),
             expires_ns: now_ns + ttl_ns,
             next,
         }
