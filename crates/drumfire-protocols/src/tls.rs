@@ -68,8 +68,9 @@ pub enum TlsError {
     Setup(#[source] rustls::Error),
 }
 
-/// Checked options of TLS, shared by all shards. The system's certificates
-/// are read when the first of them is needed; [`Tls::load`] reads them at once.
+/// Checked options of TLS, shared by all shards. Reading the system's
+/// certificates takes milliseconds, so they are read with the first handshake
+/// unless [`Tls::load`] reads them before.
 #[derive(Clone)]
 pub struct Tls {
     options: Arc<Checked>,
@@ -110,7 +111,8 @@ impl Tls {
             no_resumption: options.no_resumption,
             config: OnceLock::new(),
         };
-        if checked.ca.is_some() || checked.insecure {
+        // What can be wrong is found now; only trust in the system's certificates waits.
+        if checked.ca.is_some() || checked.insecure || checked.identity.is_some() {
             let config = checked.build().map_err(TlsError::Identity)?;
             // Nobody else has seen it yet, so the cell is empty.
             drop(checked.config.set(Ok(config)));

@@ -322,7 +322,6 @@ fn options_that_cannot_be_used_are_refused_at_once() {
             chain: chain.into(),
             key: key.into(),
         }),
-        insecure: true,
         ..TlsOptions::default()
     };
     let refusal = |options: &TlsOptions| Tls::new(options).err();
