@@ -28,6 +28,7 @@ FORBID_SKIPS = os.environ.get("DRUMFIRE_FORBID_SKIPS", "0") not in ("", "0")
 
 OWN_COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 CARGO_COUNT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored")
+FAILED = re.compile(r"^(?:FAIL:? +(.+)|(error(?:\[\w+\])?: .+)|test (.+) \.\.\. FAILED)$")
 SKIPPED = re.compile(r"^skipped: (.+)$")
 
 
@@ -127,9 +128,9 @@ def perform(check: Check, tally: Tally) -> None:
     print(f"\n== {check.name}", flush=True)
     try:
         command = check.command()
-    except tools.Unavailable as reason:
-        tally.skipped.append(f"{check.name}: {reason}")
-        print(f"skipped: {reason}", flush=True)
+    except tools.Unavailable as unavailable:
+        tally.skipped.append(f"{check.name}: {unavailable}")
+        print(f"skipped: {unavailable}", flush=True)
         return
     started = time.monotonic()
     code, lines = run(check, command)
@@ -140,7 +141,7 @@ def perform(check: Check, tally: Tally) -> None:
     if code == 0 and passed + failed + len(skipped) == 0:
         passed = 1
     tally.passed += passed
-    tally.failed += [f"{check.name}: {reason(code, lines)}"] * failed
+    tally.failed += [f"{check.name}: {reason}" for reason in reasons(code, lines, failed)]
     tally.skipped += [f"{check.name}: {name}" for name in skipped]
     print(f"-- {check.name}: {'failed' if failed else 'passed'} in {seconds:.0f} s", flush=True)
 
@@ -189,10 +190,11 @@ def counted(lines: list[str]) -> tuple[int, int, list[str]]:
     return passed, failed, skipped
 
 
-def reason(code: int, lines: list[str]) -> str:
-    """Why a check failed, as far as its output tells in a line."""
-    told = [line.strip() for line in lines if re.match(r"^\s*(error|FAILED|failed:|---- .* ----)", line)]
-    return told[0] if told else f"ended with {code}"
+def reasons(code: int, lines: list[str], failed: int) -> list[str]:
+    """What failed, by name as far as the output has names: as many as there are failures."""
+    named = [match[match.lastindex] for line in lines if (match := FAILED.match(line))]
+    unnamed = f"ended with {code}"
+    return (named + [unnamed] * failed)[:failed]
 
 
 def report(tally: Tally) -> None:
