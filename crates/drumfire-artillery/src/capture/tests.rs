@@ -1,3 +1,5 @@
+//! Captures and matches held against responses, as tables.
+
 use drumfire_protocols::Headers;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;

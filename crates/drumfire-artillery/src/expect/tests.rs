@@ -1,3 +1,5 @@
+//! Expectations held against responses, and what is printed of them, as tables.
+
 use drumfire_protocols::Headers;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
