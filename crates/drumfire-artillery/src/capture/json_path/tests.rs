@@ -1,3 +1,5 @@
+//! Paths and filters over documents, as tables of what they lead to.
+
 use proptest::prelude::*;
 use serde_json::json;
 
