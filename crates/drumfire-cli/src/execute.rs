@@ -64,10 +64,11 @@ impl Checks for NoChecks {
 /// # Errors
 /// It cannot be started.
 pub fn execute(job: Job<'_>, control: &Control) -> Result<Outcome, RunError> {
+    let console = console(&job.facts, &job.names, job.by_endpoint);
     let mut watch = Watch {
         job: &job,
         started_at_us: job.facts.started_at_us,
-        view: None,
+        view: view::open(job.view, &console),
         aborted: None,
     };
     let share = Share::whole();
@@ -98,11 +99,11 @@ fn judge(summary: &mut Summary, job: &Job<'_>, aborted: Option<Abort>) {
     summary.verdict = verdict;
 }
 
-/// Opens the view when the run starts, and ends the run where a check asks for it.
+/// Shows the run, and ends it where a check asks for it.
 struct Watch<'a> {
     job: &'a Job<'a>,
     started_at_us: u64,
-    view: Option<Box<dyn View>>,
+    view: Box<dyn View>,
     aborted: Option<Abort>,
 }
 
@@ -110,19 +111,15 @@ impl Observer for Watch<'_> {
     fn event(&mut self, event: &Event, summary: &Summary) -> Option<StopReason> {
         if *event == Event::Started {
             self.started_at_us = facts::now_us();
-        }
-        let (job, started_at_us) = (self.job, self.started_at_us);
-        let open = || {
             let mut facts = summary.facts.clone();
-            facts::state(&mut facts, &job.facts, started_at_us);
-            let console = console(&facts, &job.names, job.by_endpoint);
-            view::open(job.view, &console, facts)
-        };
-        self.view.get_or_insert_with(open).event(event, summary);
+            facts::state(&mut facts, &self.job.facts, self.started_at_us);
+            self.view.begin(facts);
+        }
+        self.view.event(event, summary);
         if *event != Event::Interval || self.aborted.is_some() {
             return None;
         }
-        self.aborted = job.checks.abort(summary);
+        self.aborted = self.job.checks.abort(summary);
         self.aborted.map(|_| StopReason::Threshold)
     }
 }

@@ -2,6 +2,7 @@
 //! prints, and in which order reasons win over each other.
 
 use crate::signals::Signal;
+use drumfire_artillery::error::ScriptError;
 use drumfire_engine::RunError;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -126,6 +127,13 @@ impl Exit {
 fn exit_of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(refusal) = error.downcast_ref::<Refusal>() {
         return Some(refusal.exit);
+    }
+    if let Some(script) = error.downcast_ref::<ScriptError>() {
+        let code = script.process_exit_code();
+        return Some(match code == Exit::Unrunnable.code() {
+            true => Exit::Unrunnable,
+            false => Exit::Failed,
+        });
     }
     let unrunnable = error.is::<RunError>() || error.is::<drumfire_plan::PlanError>();
     unrunnable.then_some(Exit::Unrunnable)

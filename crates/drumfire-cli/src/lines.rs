@@ -4,7 +4,7 @@
 use crate::execute::print;
 use crate::view::{View, stopping};
 use drumfire_engine::Event;
-use drumfire_metrics::Summary;
+use drumfire_metrics::{RunFacts, Summary};
 use drumfire_report::artillery_console::Console;
 use drumfire_report::windows::Windows;
 
@@ -58,6 +58,11 @@ impl Lines {
 }
 
 impl View for Lines {
+    fn begin(&mut self, facts: RunFacts) {
+        self.console.started_at_us = facts.started_at_us;
+        self.windows = Windows::new(facts.started_at_us, &self.console.names);
+    }
+
     fn event(&mut self, event: &Event, summary: &Summary) {
         if let Some(text) = self.text(event, summary) {
             print(&text);

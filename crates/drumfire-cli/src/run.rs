@@ -147,7 +147,7 @@ impl Run<'_> {
             Err(mut error) => {
                 let lines = match &mut error {
                     SectionError::Failed { lines, .. } => std::mem::take(lines),
-                    SectionError::Reactor { .. } => Vec::new(),
+                    SectionError::Invalid { .. } | SectionError::Reactor { .. } => Vec::new(),
                 };
                 (lines, Err(error.into()))
             }

@@ -3,6 +3,8 @@
 //! the terminal is left as it was.
 
 use crate::view::{View, stopping};
+use crossterm::cursor::{MoveTo, Show};
+use crossterm::terminal::{Clear, ClearType};
 use drumfire_engine::Event;
 use drumfire_metrics::{RunFacts, Summary, saturations};
 use drumfire_report::live::{self, LiveState, LiveView};
@@ -18,8 +20,8 @@ use std::sync::OnceLock;
 const ROWS: u16 = 22;
 /// Rows left to what scrolls above it.
 const ROWS_ABOVE: u16 = 2;
-/// Longest line of a script that is shown, in characters.
-const LINE_LIMIT: usize = 4096;
+/// Rows that one line of a script may take.
+const ROWS_OF_LINE_LIMIT: usize = 20;
 
 /// The terminal as it was before.
 static BEFORE: OnceLock<libc::termios> = OnceLock::new();
@@ -36,7 +38,7 @@ impl Screen {
     ///
     /// # Errors
     /// There is no terminal, or it does not answer.
-    pub fn open(facts: RunFacts) -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         let (_, rows) = crossterm::terminal::size()?;
         quiet_keys()?;
         let hook = std::panic::take_hook();
@@ -52,7 +54,7 @@ impl Screen {
         let terminal = terminal.inspect_err(|_| restore_terminal())?;
         Ok(Screen {
             terminal,
-            live: LiveView::new(facts),
+            live: LiveView::new(RunFacts::default()),
             failed: false,
         })
     }
@@ -60,14 +62,10 @@ impl Screen {
     fn show(&mut self, event: &Event, summary: &Summary) -> io::Result<()> {
         match event {
             Event::Log(line) => return self.above(line),
-            Event::Finished => {
-                self.terminal.clear()?;
-                restore_terminal();
-                return Ok(());
-            }
+            Event::Finished => return self.clear(),
             Event::Interval => {
-                self.live
-                    .push(summary.timeline.last().cloned().unwrap_or_default());
+                let interval = summary.timeline.last().cloned();
+                self.live.push(interval.unwrap_or_default());
                 self.live.saturations = saturations(&summary.timeline);
             }
             Event::Stopping(reason) => {
@@ -83,22 +81,35 @@ impl Screen {
             .map(drop)
     }
 
-    /// Prints lines above the block.
+    /// Prints lines above the block, wrapped where they are too long.
     fn above(&mut self, text: &str) -> io::Result<()> {
+        let width = usize::from(self.terminal.size()?.width.max(1));
         for line in text.lines() {
-            let shown: String = line
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(LINE_LIMIT)
-                .collect();
-            self.terminal
-                .insert_before(1, |buffer| Line::from(shown).render(buffer.area, buffer))?;
+            let shown: Vec<char> = line.chars().filter(|c| !c.is_control()).collect();
+            for row in shown.chunks(width).take(ROWS_OF_LINE_LIMIT) {
+                let row = Line::from(row.iter().collect::<String>());
+                self.terminal
+                    .insert_before(1, |buffer| row.render(buffer.area, buffer))?;
+            }
         }
+        Ok(())
+    }
+
+    /// Leaves nothing of the block behind.
+    fn clear(&mut self) -> io::Result<()> {
+        let top = self.terminal.get_frame().area().y;
+        let from_top = Clear(ClearType::FromCursorDown);
+        crossterm::execute!(io::stdout(), MoveTo(0, top), from_top)?;
+        restore_terminal();
         Ok(())
     }
 }
 
 impl View for Screen {
+    fn begin(&mut self, facts: RunFacts) {
+        self.live = LiveView::new(facts);
+    }
+
     fn event(&mut self, event: &Event, summary: &Summary) {
         if self.failed {
             return;
@@ -148,5 +159,5 @@ pub fn restore_terminal() {
         libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before);
     }
     // The cursor is shown as well as can be; where it cannot, the terminal is gone.
-    crossterm::execute!(io::stdout(), crossterm::cursor::Show).ok();
+    crossterm::execute!(io::stdout(), Show).ok();
 }

@@ -10,6 +10,9 @@ use drumfire_report::artillery_console::Console;
 
 /// Someone who watches a run and has no say in it.
 pub trait View {
+    /// The run with these facts starts.
+    fn begin(&mut self, facts: RunFacts);
+
     /// Takes notice.
     fn event(&mut self, event: &Event, summary: &Summary);
 }
@@ -25,13 +28,12 @@ pub enum Kind {
     Quiet,
 }
 
-/// Opens a view of the run with these facts; a terminal that cannot be drawn
-/// on gets lines.
-pub fn open(kind: Kind, console: &Console, facts: RunFacts) -> Box<dyn View> {
+/// Opens a view; a terminal that cannot be drawn on gets lines.
+pub fn open(kind: Kind, console: &Console) -> Box<dyn View> {
     match kind {
         Kind::Quiet => Box::new(Lines::quiet(console)),
         Kind::Lines => Box::new(Lines::new(console)),
-        Kind::Live => match Screen::open(facts) {
+        Kind::Live => match Screen::open() {
             Ok(screen) => Box::new(screen),
             Err(error) => {
                 words::warn(

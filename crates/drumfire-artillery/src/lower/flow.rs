@@ -124,7 +124,8 @@ impl Lowering<'_> {
         }
         Err(self
             .error(node, format!("unknown engine `{name}`"))
-            .hint("only the http engine is supported"))
+            .hint("only the http engine is supported")
+            .exit_code(ScriptError::WORKER_EXIT_CODE))
     }
 
     fn scenario(
