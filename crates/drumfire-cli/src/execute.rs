@@ -133,19 +133,27 @@ pub fn finish(
 ) -> Exit {
     let lost = reports.write(&outcome.summary, options);
     for error in &lost {
-        eprint!("{}", words::error(error));
+        words::tell(&words::error(error));
     }
     if let Some(page) = reports.html() {
-        eprintln!("report: {}", page.display());
+        words::tell(&format!("report: {}\n", page.display()));
     }
     let mut exit = exit_of(outcome, arguments);
     if !lost.is_empty() {
         exit = exit.max(Exit::ReportLost);
     }
-    if let Some(reason) = exit.reason() {
-        eprintln!("run failed: {reason} (exit code {})", exit.code());
-    }
+    say_reason(exit);
     exit
+}
+
+/// Says why a run did not pass, if it did not.
+pub fn say_reason(exit: Exit) {
+    if let Some(reason) = exit.reason() {
+        words::tell(&format!(
+            "run failed: {reason} (exit code {})\n",
+            exit.code()
+        ));
+    }
 }
 
 /// The worst of what happened.

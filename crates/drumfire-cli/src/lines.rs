@@ -3,6 +3,7 @@
 
 use crate::execute::print;
 use crate::view::{View, stopping};
+use crate::words;
 use drumfire_engine::Event;
 use drumfire_metrics::{RunFacts, Summary};
 use drumfire_report::artillery_console::Console;
@@ -68,7 +69,7 @@ impl View for Lines {
             print(&text);
         }
         if let Event::Stopping(reason) = event {
-            eprintln!("{}", stopping(*reason));
+            words::tell(&format!("{}\n", stopping(*reason)));
         }
     }
 }

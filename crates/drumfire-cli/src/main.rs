@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let exit = match args::Arguments::parse().command.run() {
         Ok(exit) => exit,
         Err(error) => {
-            eprint!("{}", words::error(&error));
+            words::tell(&words::error(&error));
             exit::Exit::of(&error)
         }
     };

@@ -122,11 +122,7 @@ pub fn run(arguments: &QuickArguments) -> anyhow::Result<Exit> {
     signals::stop_by(control.clone()).context("wait for signals")?;
     descriptors::raise_limit();
     let reports = Reports::prepare(&arguments.reports, &Zoned::now())?;
-    let facts = facts::of(
-        facts::run_id(),
-        &words::masked(&arguments.url),
-        &arguments.url,
-    );
+    let facts = facts::of(facts::run_id(), "quick", &arguments.url);
     let seed = arguments.load.seed();
     let script = arguments.script(&facts.run_id, seed)?;
     let plan = arguments.plan(seed)?;

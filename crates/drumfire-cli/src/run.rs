@@ -2,7 +2,7 @@
 
 use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
 use crate::checks::EnsureChecks;
-use crate::execute::{Job, console, execute, finish, print};
+use crate::execute::{Job, console, execute, finish, print, say_reason};
 use crate::exit::Exit;
 use crate::files::{ReportArguments, ReportOptions, Reports};
 use crate::script::ScriptArguments;
@@ -111,7 +111,7 @@ impl Run<'_> {
         match cleaned {
             Ok(_) => Ok(exit),
             Err(error) => {
-                eprint!("{}", words::error(&error));
+                words::tell(&words::error(&error));
                 Ok(exit.max(Exit::Failed))
             }
         }
@@ -207,7 +207,9 @@ impl RunArguments {
 
 /// How a run ends whose load never began.
 fn stopped_before_load() -> Exit {
-    signals::first().map_or(Exit::Passed, Exit::Signalled)
+    let exit = signals::first().map_or(Exit::Passed, Exit::Signalled);
+    say_reason(exit);
+    exit
 }
 
 /// How the script wants its metrics named.

@@ -3,6 +3,7 @@
 //! the terminal is left as it was.
 
 use crate::view::{View, stopping};
+use crate::words;
 use crossterm::cursor::{MoveTo, Show};
 use crossterm::terminal::{Clear, ClearType};
 use drumfire_engine::Event;
@@ -118,7 +119,7 @@ impl View for Screen {
         if let Err(error) = self.show(event, summary) {
             self.failed = true;
             restore_terminal();
-            eprintln!("warning: the live view has ended: {error}");
+            words::warn(&format!("the live view has ended: {error}"), None);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use anyhow::Error;
 use drumfire_artillery::error::ScriptError;
+use std::io::{self, Write};
 
 /// What stands before a hint.
 const HINT: &str = "hint: ";
@@ -35,10 +36,13 @@ pub fn error(error: &Error) -> String {
 
 /// Prints a warning and its hint.
 pub fn warn(message: &str, hint: Option<&str>) {
-    eprintln!("warning: {message}");
-    if let Some(hint) = hint {
-        eprintln!("{HINT}{hint}");
-    }
+    let hint = hint.map(|hint| format!("{HINT}{hint}\n"));
+    tell(&format!("warning: {message}\n{}", hint.unwrap_or_default()));
+}
+
+/// Prints to standard error. Where that is closed there is nobody to tell.
+pub fn tell(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
 }
 
 /// A URL without the password and user name it may carry.
