@@ -25,15 +25,28 @@ pub fn config(
     })
 }
 
-/// HTTP/2 where the target agrees, as soon as one request asks for it.
-pub fn http2_of(script: &Script) -> Http2 {
-    match script
-        .scenarios
-        .iter()
-        .any(|scenario| any_http2(&scenario.flow))
-    {
-        true => Http2::Alpn,
+/// HTTP/2 when the command line or one request of the script asks for it.
+pub fn http2_of(script: &Script, asked: bool) -> Http2 {
+    let target = script.config.target.as_deref().unwrap_or_default();
+    let by_script = || {
+        script
+            .scenarios
+            .iter()
+            .any(|scenario| any_http2(&scenario.flow))
+    };
+    match asked {
+        true => http2_to(target),
+        false if by_script() => Http2::Alpn,
         false => Http2::Off,
+    }
+}
+
+/// Over TLS the target is asked whether it speaks HTTP/2; over plain TCP there
+/// is no way to ask.
+pub fn http2_to(url: &str) -> Http2 {
+    match url.starts_with("http://") {
+        true => Http2::PriorKnowledge,
+        false => Http2::Alpn,
     }
 }
 

@@ -202,10 +202,16 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
             .write_all(text.as_bytes());
     }
     let unfinished = beside(path);
-    let mut file = fs::File::create(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)
+    let write = || {
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().inspect_err(|_| {
+        // It may not even have been made.
+        fs::remove_file(&unfinished).ok();
+    })
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -166,12 +166,10 @@ impl QuickArguments {
         }
     }
 
-    /// Over TLS the target is asked; over plain TCP there is nobody to ask.
     fn http2(&self) -> Http2 {
         match self.request.http2 {
+            true => client::http2_to(&self.url),
             false => Http2::Off,
-            true if self.url.starts_with("https:") => Http2::Alpn,
-            true => Http2::PriorKnowledge,
         }
     }
 

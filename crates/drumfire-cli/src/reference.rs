@@ -46,7 +46,11 @@ fn command_line() -> String {
         "# The command line\n\n\
          Durations are seconds (`90`, `0.5`) or carry a unit (`500ms`, `2m`). Reports and other data go to\n\
          standard output, warnings and errors to standard error. How a command can end stands in\n\
-         [exit codes](exit-codes.md).\n",
+         [exit codes](exit-codes.md).\n\n\
+         | environment variable | what it does |\n|---|---|\n\
+         | `ARTILLERY_TEST_RUN_ID` | names the run; otherwise each run gets a new id |\n\
+         | `ARTILLERY_DISABLE_ENSURE` | set to anything: `ensure` checks are not made |\n\
+         | `TZ` | the zone of the times that are printed |\n",
     );
     let mut command = Arguments::command().term_width(100);
     command.build();

@@ -29,6 +29,9 @@ pub struct RunArguments {
     script: ScriptArguments,
     #[command(flatten)]
     load: LoadArguments,
+    /// Speak HTTP/2: over TLS where the target agrees, over plain TCP always
+    #[arg(long, help_heading = "Load")]
+    http2: bool,
     #[command(flatten)]
     verdict: VerdictArguments,
     #[command(flatten)]
@@ -120,7 +123,11 @@ impl Run<'_> {
     /// The program, with the variables that `before` set.
     fn prepared(&self) -> anyhow::Result<ArtilleryProgram> {
         let load = &self.arguments.load;
-        let client = client::config(&self.script, load, client::http2_of(&self.script))?;
+        let client = client::config(
+            &self.script,
+            load,
+            client::http2_of(&self.script, self.arguments.http2),
+        )?;
         let program = |variables| {
             ArtilleryProgram::new(
                 self.script.clone(),

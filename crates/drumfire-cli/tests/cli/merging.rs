@@ -1,6 +1,7 @@
-//! Files and options laid over each other, seen through `check --json`.
+//! Files and options laid over each other, seen through `check --json`, and
+//! options that change how the target is spoken to.
 
-use crate::drumfire::Folder;
+use crate::drumfire::{Folder, script, target};
 use serde_json::Value;
 
 const BASE: &str = "
@@ -86,5 +87,19 @@ fn later_files_and_options_win() {
         let ended = folder.run(&[&command[..], options].concat()).expect_code(0);
         let outline: Value = serde_json::from_str(&ended.stdout).expect("it is JSON");
         assert_eq!(outline.pointer(pointer), Some(&expected), "{options:?}");
+    }
+}
+
+#[test]
+fn http2_is_spoken_when_asked_for() {
+    let (folder, target) = (Folder::new(), target());
+    let phase = "phases: [{duration: 1, arrivalCount: 2}]";
+    let flow = "{get: {url: /echo, match: {json: $.version, value: HTTP/2.0}}}";
+    folder.write("script.yml", &script(&target.url(), phase, flow));
+    for (options, code) in [(&["--http2"][..], 0), (&[], 22)] {
+        let command = ["run", "script.yml", "-q", "--fail-on-errors"];
+        folder
+            .run(&[&command[..], options].concat())
+            .expect_code(code);
     }
 }
