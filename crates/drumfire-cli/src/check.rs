@@ -227,10 +227,7 @@ impl Outline {
     fn total(&self) -> String {
         let duration = span(Duration::from_secs_f64(self.duration_s));
         let requests = requests(self.requests, self.requests_exact);
-        format!(
-            "{} users over {duration}, {requests}",
-            count(self.users as f64)
-        )
+        format!("{} over {duration}, {requests}", users(self.users))
     }
 }
 
@@ -282,7 +279,7 @@ impl Stage {
         } else {
             format!("{from}/s to {to}/s")
         };
-        write!(text, "{} users, {rates}", count(self.arrivals as f64)).expect("a string takes all");
+        write!(text, "{}, {rates}", users(self.arrivals)).expect("a string takes all");
         if self.poisson {
             text.push_str(", by chance");
         }
@@ -351,6 +348,13 @@ fn notice(script: &Script, warning: &drumfire_artillery::script::Warning) -> Not
             .map(|span| script.sources.place(span).to_string()),
         message: warning.message.clone(),
         hint: warning.hint.clone(),
+    }
+}
+
+fn users(number: u64) -> String {
+    match number {
+        1 => "1 user".to_owned(),
+        _ => format!("{} users", count(number as f64)),
     }
 }
 

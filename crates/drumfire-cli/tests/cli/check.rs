@@ -84,7 +84,7 @@ fn a_loop_without_end_has_requests_without_end() {
     assert!(
         ended
             .stdout
-            .ends_with("1 users over 1 s, requests without end\n"),
+            .ends_with("1 user over 1 s, requests without end\n"),
         "{}",
         ended.stdout
     );

@@ -19,8 +19,8 @@ const CTRL_C: &[u8] = b"\x03";
 struct Terminal {
     /// The person's end.
     person: File,
-    /// The program's end.
-    program: OwnedFd,
+    /// The program's end, until the program has it.
+    program: Option<OwnedFd>,
     seen: Vec<u8>,
 }
 
@@ -44,7 +44,7 @@ impl Terminal {
             unsafe { (OwnedFd::from_raw_fd(person), OwnedFd::from_raw_fd(program)) };
         Terminal {
             person: person.into(),
-            program,
+            program: Some(program),
             seen: Vec::new(),
         }
     }
@@ -53,14 +53,16 @@ impl Terminal {
         let mut modes = MaybeUninit::<libc::termios>::zeroed();
         // SAFETY: `modes` is valid to write to, and zeroes are a valid value.
         let modes = unsafe {
-            libc::tcgetattr(self.program.as_raw_fd(), modes.as_mut_ptr());
+            libc::tcgetattr(self.person.as_raw_fd(), modes.as_mut_ptr());
             modes.assume_init()
         };
         (modes.c_iflag, modes.c_oflag, modes.c_lflag)
     }
 
-    fn start(&self, folder: &Folder, arguments: &[&str]) -> Child {
-        let end = || Stdio::from(self.program.try_clone().expect("descriptors are left"));
+    /// Starts the program, which alone has its end then: reading fails when it is gone.
+    fn start(&mut self, folder: &Folder, arguments: &[&str]) -> Child {
+        let program = self.program.take().expect("a terminal is for one program");
+        let end = || Stdio::from(program.try_clone().expect("descriptors are left"));
         let mut command = folder.command(arguments);
         command
             .env("TERM", "xterm")
