@@ -30,6 +30,8 @@ use std::time::Duration;
 
 /// Requests sent when neither a count nor a duration is given.
 const DEFAULT_REQUESTS: u64 = 200;
+/// What requests say they come from, unless a header says otherwise.
+const USER_AGENT: &str = concat!("drumfire/", env!("CARGO_PKG_VERSION"));
 /// Name of the script in memory.
 const SCRIPT: &str = "quick.json";
 
@@ -301,6 +303,8 @@ impl RequestArguments {
             "headers": self.header_map(),
             "followRedirect": !self.disable_redirects,
             "http2": self.http2,
+            // As wrk has it: the target compresses for those who ask by a header.
+            "gzip": false,
         });
         if let Some(body) = body {
             step["body"] = Value::String(body);
@@ -313,7 +317,8 @@ impl RequestArguments {
 
     fn header_map(&self) -> Map<String, Value> {
         let text = |(name, value): &(String, String)| (name.clone(), Value::String(value.clone()));
-        let mut headers: Map<String, Value> = self.headers.iter().map(text).collect();
+        let mut headers = Map::from_iter([("user-agent".to_owned(), json!(USER_AGENT))]);
+        headers.extend(self.headers.iter().map(text));
         if let Some(content_type) = &self.content_type {
             headers.insert("content-type".to_owned(), json!(content_type));
         }

@@ -64,10 +64,10 @@ fn requests_are_made_as_told() {
     let folder = Folder::new();
     folder.write("body.txt", "from a file");
     let table: [(&[&str], &[&str]); 5] = [
-        (&[], &["GET /path?a=b HTTP/1.1\r\n"]),
+        (&[], &["GET /path?a=b HTTP/1.1\r\nuser-agent: drumfire/"]),
         (
-            &["-m", "PUT", "-H", "X-One: 1", "-H", "x-two:2"],
-            &["PUT /path", "x-one: 1\r\n", "x-two: 2\r\n"],
+            &["-m", "PUT", "-H", "X-One: 1", "-H", "User-Agent:me"],
+            &["PUT /path", "x-one: 1\r\n", "user-agent: me\r\n"],
         ),
         (
             &["-d", "hello", "-T", "text/plain"],
