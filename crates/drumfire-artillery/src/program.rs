@@ -18,7 +18,7 @@ use crate::capture::CompileError;
 use crate::endpoint::{Endpoint, intern};
 use crate::flow::{Operation, flatten};
 use crate::judge::Judge;
-use crate::script::{Request, Scenario, Script};
+use crate::script::{Request, Scenario, Script, Step, StepKind};
 use crate::send::SendableRequest;
 use crate::session::Session;
 use crate::variables::SharedVariables;
@@ -77,7 +77,10 @@ impl ArtilleryProgram {
 
 impl Program for ArtilleryProgram {
     fn open(&self, shard: Shard) -> Result<Rc<dyn ShardProgram>, ProgramError> {
-        self.client.tls.load();
+        if speaks_tls(&self.script) {
+            // Reading the system's certificates takes tens of milliseconds: not in the first handshake.
+            self.client.tls.load();
+        }
         let script = self.shard(shard);
         let script = script.map_err(|error| ProgramError(error.to_string()))?;
         Ok(Rc::new(OpenScript(script)))
@@ -186,6 +189,24 @@ impl ShardScript {
     pub(crate) fn connections(&self) -> Connections {
         self.client.connections()
     }
+}
+
+/// Whether a URL that is known at load time is an https one.
+fn speaks_tls(script: &Script) -> bool {
+    let https = |url: &str| url.starts_with("https:");
+    let mut flows = script.scenarios.iter().map(|scenario| &scenario.flow);
+    script.config.target.as_deref().is_some_and(https)
+        || flows.any(|flow| requests(flow).any(|request| https(&request.url_text)))
+}
+
+/// All requests of a flow, those in loops and branches too.
+fn requests(steps: &[Step]) -> Box<dyn Iterator<Item = &Request> + '_> {
+    Box::new(steps.iter().flat_map(|step| match &step.kind {
+        StepKind::Request(request) => Box::new(std::iter::once(&**request)),
+        StepKind::Loop(spec) => requests(&spec.steps),
+        StepKind::Parallel(spec) => requests(&spec.steps),
+        StepKind::Think(_) | StepKind::Log(_) => Box::new(std::iter::empty()),
+    }))
 }
 
 fn compile_scenario(
