@@ -1,4 +1,4 @@
-//! `ensure`: what must hold of the final numbers, and what is printed of it.
+//! `ensure`: what must hold of the final numbers.
 //!
 //! Beside Artillery's own form, a threshold may end the run early. Its entry is then an object with
 //! the limit and, as in k6, what to do:
@@ -22,9 +22,6 @@ use crate::apdex;
 use crate::expression::Expression;
 use crate::javascript;
 use crate::script::{Condition, Ensure, EnsureCheck};
-
-/// The exit code of a run in which a strict check failed.
-pub const EXIT_CODE: i32 = 1;
 
 /// Any value of this environment variable, even an empty one, turns all checks off.
 pub const DISABLING_VARIABLE: &str = "ARTILLERY_DISABLE_ENSURE";
@@ -58,39 +55,6 @@ pub fn first_abort(ensure: &Ensure, so_far: &NamedMetrics, seconds: f64) -> Opti
     ensure.checks.iter().position(|check| {
         check.abort_on_fail && numbers.has_all(check) && !numbers.outcome(check).passed
     })
-}
-
-/// The lines of the console report: those that hold first, each kind in the order of the script.
-/// Nothing when there are no checks.
-pub fn lines(outcomes: &[ThresholdOutcome], colour: bool) -> Vec<String> {
-    if outcomes.is_empty() {
-        return Vec::new();
-    }
-    let (passed, failed): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| outcome.passed);
-    let paint = |code: u8, text: &str| match colour {
-        true => format!("\u{1b}[{code}m{text}\u{1b}[39m"),
-        false => text.to_owned(),
-    };
-    let passed = passed
-        .into_iter()
-        .map(|outcome| format!("{}: {}", paint(32, "ok"), outcome.text));
-    let failed = failed.into_iter().map(|outcome| {
-        let optional = if outcome.strict { "" } else { " (optional)" };
-        format!("{}: {}{optional}", paint(31, "fail"), outcome.text)
-    });
-    ["Checks:".to_owned()]
-        .into_iter()
-        .chain(passed)
-        .chain(failed)
-        .collect()
-}
-
-/// The exit code that `outcomes` ask for, if any.
-pub fn exit_code(outcomes: &[ThresholdOutcome]) -> Option<i32> {
-    outcomes
-        .iter()
-        .any(|outcome| outcome.strict && !outcome.passed)
-        .then_some(EXIT_CODE)
 }
 
 /// The numbers of a run, as checks look them up.
@@ -268,7 +232,6 @@ mod tests {
             };
             let outcomes = judge(&ensure, &metrics(), 2.0);
             assert_eq!(outcomes[0].passed, holds, "{label}");
-            assert_eq!(exit_code(&outcomes), (!holds).then_some(1), "{label}");
             let aborted = first_abort(&ensure, &metrics(), 2.0);
             assert_eq!(aborted, aborts.then_some(0), "{label}");
         }
@@ -280,32 +243,5 @@ mod tests {
             checks: vec![check(Condition::ErrorRateAtMost(100.0), true)],
         };
         assert!(!judge(&ensure, &NamedMetrics::default(), 1.0)[0].passed);
-    }
-
-    #[test]
-    fn prints_what_holds_before_what_does_not() {
-        let outcome = |text: &str, passed, strict| ThresholdOutcome {
-            text: text.to_owned(),
-            passed,
-            strict,
-            value: None,
-            aborted_at_us: None,
-        };
-        let outcomes = [
-            outcome("a < 1", false, true),
-            outcome("b < 1", true, true),
-            outcome("c < 1", false, false),
-        ];
-        let expected = [
-            "Checks:",
-            "ok: b < 1",
-            "fail: a < 1",
-            "fail: c < 1 (optional)",
-        ];
-        assert_eq!(lines(&outcomes, false), expected);
-        assert_eq!(lines(&outcomes, true)[1], "\u{1b}[32mok\u{1b}[39m: b < 1");
-        assert_eq!(exit_code(&outcomes), Some(1));
-        assert_eq!(exit_code(&outcomes[1..]), None);
-        assert_eq!(lines(&[], false), [""; 0]);
     }
 }

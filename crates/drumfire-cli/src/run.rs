@@ -9,7 +9,8 @@ use crate::script::ScriptArguments;
 use crate::view::Kind;
 use crate::{client, descriptors, facts, signals, words};
 use anyhow::Context;
-use drumfire_artillery::script::{EnsureCheck, Script};
+use drumfire_artillery::ensure;
+use drumfire_artillery::script::{Ensure, Script};
 use drumfire_artillery::{ArtilleryProgram, Section, SectionError};
 use drumfire_engine::{Control, Outcome};
 use drumfire_metrics::{NameOptions, RunFacts};
@@ -18,9 +19,6 @@ use jiff::Zoned;
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Environment variable that switches `ensure` off, as in Artillery.
-const NO_ENSURE_VARIABLE: &str = "ARTILLERY_DISABLE_ENSURE";
 
 /// The command line of `drumfire run`.
 #[derive(Debug, clap::Args)]
@@ -92,7 +90,11 @@ impl Run<'_> {
             let cleaned = self.run_section(&program, Section::After).err();
             return cleaned.map_or(Ok(stopped_before_load()), Err);
         }
-        let checks = EnsureChecks::new(self.checks(), &self.names, self.seed);
+        let ensure = self.ensure();
+        let checks = EnsureChecks {
+            ensure: &ensure,
+            names: &self.names,
+        };
         let job = Job {
             plan: Arc::new(plan),
             program: program.clone(),
@@ -165,11 +167,14 @@ impl Run<'_> {
         ended
     }
 
-    fn checks(&self) -> &[EnsureCheck] {
-        match &self.script.config.plugins.ensure {
-            Some(ensure) if std::env::var_os(NO_ENSURE_VARIABLE).is_none() => &ensure.checks,
-            _ => &[],
-        }
+    /// What must hold at the end; nothing where the environment says so.
+    fn ensure(&self) -> Ensure {
+        let disabled = std::env::var_os(ensure::DISABLING_VARIABLE).is_some();
+        let ensure = self.script.config.plugins.ensure.as_ref();
+        ensure
+            .filter(|_| !disabled)
+            .cloned()
+            .unwrap_or_else(|| Ensure { checks: Vec::new() })
     }
 
     fn by_endpoint(&self) -> bool {
