@@ -9,6 +9,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -82,6 +83,9 @@ ONLY_IN = {
     "hyper": {"drumfire-target"},
 }
 
+# Packages whose library is called otherwise.
+LIBRARY_NAMES = {"rustls-webpki": "webpki"}
+
 # Names that say nothing about what is in a module, and ways that hide what is tested or read.
 BANNED_NAMES = {"common", "core", "util", "utils", "helper", "helpers", "types", "misc"}
 BANNED_IN_SOURCES = {
@@ -116,6 +120,7 @@ def proofs() -> Iterator[Proof]:
     yield "one TLS library, one HTTP client: nothing else is shipped", sorted(shipped() & ABSENT_EVERYWHERE)
     for name, allowed in ONLY_IN.items():
         yield f"only {', '.join(sorted(allowed))} may name {name}", sorted(users_of(name) - allowed)
+    yield "every dependency that is named is used", list(unused_dependencies())
     yield "every source file opens with what it is for", list(files_without_purpose())
     yield "no module is called by what says nothing", list(files_with_banned_names())
     for pattern, meaning in BANNED_IN_SOURCES.items():
@@ -153,6 +158,20 @@ def dependencies(crate: str) -> list[tuple[str, str | None]]:
 def users_of(name: str) -> set[str]:
     """Our crates that name a dependency outside their tests."""
     return {crate for crate in packages() if any(name == other and kind != "dev" for other, kind in dependencies(crate))}
+
+
+def unused_dependencies() -> Iterator[str]:
+    """What a manifest names and no source of its crate does, and what only the root's manifest names."""
+    named = set()
+    for crate in packages():
+        text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "crates" / crate).rglob("*.rs"))
+        for name, _ in dependencies(crate):
+            named.add(name)
+            if not re.search(rf"\b{LIBRARY_NAMES.get(name, name).replace('-', '_')}\b", text):
+                yield f"{crate} names {name}"
+    with (ROOT / "Cargo.toml").open("rb") as file:
+        for name in sorted(tomllib.load(file)["workspace"]["dependencies"].keys() - named):
+            yield f"the root names {name}"
 
 
 def tree(crate: str) -> set[str]:

@@ -65,7 +65,7 @@ def deny() -> list[str]:
     """Licences, banned crates and sources. Advisories are left out: their database lives on a code host
     that a build machine need not reach, and they change without a change here."""
     use(tools.cargo_deny())
-    return ["cargo", "deny", "--locked", "check", "licenses", "bans", "sources"]
+    return ["cargo", "deny", "--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]
 
 
 def fuzz(target: str) -> Callable[[], list[str]]:
@@ -76,8 +76,9 @@ def fuzz(target: str) -> Callable[[], list[str]]:
         corpus = ROOT / "fuzz" / "corpus" / target
         corpus.mkdir(parents=True, exist_ok=True)
         places = [str(corpus), str(ROOT / "fuzz" / "seeds" / target)]
-        bounds = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
-        return ["cargo", "fuzz", "run", target, *places, "--", *bounds]
+        bounds = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048"]
+        quiet = ["-verbosity=0", "-print_final_stats=1"]
+        return ["cargo", "fuzz", "run", target, *places, "--", *bounds, *quiet]
 
     return command
 
@@ -101,8 +102,8 @@ def checks() -> list[Check]:
         Check("documents", script("scripts/documents.py"), 60),
         Check("absences", script("scripts/absences.py"), 600),
         Check("deny", deny, 600),
-        Check("clippy", cargo("clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"), 3600),
-        Check("docs", cargo("doc", "--workspace", "--no-deps", "--locked"), 1800, {"RUSTDOCFLAGS": "-D warnings"}),
+        Check("clippy", cargo("clippy", "--workspace", "--all-targets", "--locked", "--keep-going", "--", "-D", "warnings"), 3600),
+        Check("docs", cargo("doc", "--workspace", "--no-deps", "--locked", "--keep-going"), 1800, {"RUSTDOCFLAGS": "-D warnings"}),
         Check("tests", cargo("test", "--workspace", "--locked", "--no-fail-fast"), 3600),
         Check("build", cargo("build", "--release", "--locked", "-p", "drumfire-cli"), 3600),
         Check("examples", script("scripts/demo.py", "--check", "--binary", str(DRUMFIRE)), 300),

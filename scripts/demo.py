@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
 EXAMPLES = ROOT / "examples"
 REPORTS = ROOT / "reports" / "demo"
+CHECKED = ROOT / "reports" / "examples"
 
 # What makes the demonstration's target interesting: delays, a stall now and then, and a few errors.
 WEATHER = ["--delay", "lognormal:8ms,0.6", "--stall", "300ms/10s", "--error-rate", "0.002"]
@@ -56,8 +57,8 @@ def check(binary: pathlib.Path) -> int:
     passed = failed = 0
     with sample_target(binary) as url:
         for script in sorted(EXAMPLES.glob("*.yml")):
-            report = REPORTS / f"{script.stem}.html"
-            report.parent.mkdir(parents=True, exist_ok=True)
+            report = CHECKED / f"{script.stem}.html"
+            CHECKED.mkdir(parents=True, exist_ok=True)
             report.unlink(missing_ok=True)
             run = [binary, "run", script, "--target", url, "--overrides", CHECK_PHASES, "--html", report]
             done = subprocess.run(run, cwd=ROOT, timeout=RUN_LIMIT_S, stdout=subprocess.PIPE, text=True)

@@ -2,7 +2,7 @@
 //!
 //! [`run`] starts one thread per shard, each with its own reactor, users,
 //! recorder and stripe of the schedule. Shards share nothing while load runs;
-//! once a second each hands its interval to the [`aggregate`] on the caller's
+//! once a second each hands its interval to the `aggregate` on the caller's
 //! thread, which tells the [`Observer`].
 
 mod aggregate;

@@ -58,7 +58,7 @@ impl VirtualUser for ThinkingShard {
         Box::pin(async move {
             sleep(self.think).await;
             match self.fail_every {
-                Some(every) if iteration.number % every == 0 => IterationEnd::Failed,
+                Some(every) if iteration.number.is_multiple_of(every) => IterationEnd::Failed,
                 _ => IterationEnd::Completed,
             }
         })

@@ -290,8 +290,11 @@ fn failure_of(error: httparse::Error, bytes: &[u8]) -> Failure {
     }
 }
 
+/// Only empty lines may stand before a head; a blank there is already something else than HTTP,
+/// whether or not more bytes have come.
 fn is_http_of_another_version(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().starts_with(b"HTTP/")
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    start.is_some_and(|start| bytes[start..].starts_with(b"HTTP/"))
 }
 
 #[cfg(test)]
@@ -391,6 +394,8 @@ mod tests {
         for (head, failure) in [
             ("GARBAGE\r\n\r\n", Failure::NotHttp),
             ("HTTX/1.1 200 OK\r\n\r\n", Failure::NotHttp),
+            (" HTTP/2 200\r\n\r\n", Failure::NotHttp),
+            ("\r\n HTTP/2 200\r\n\r\n", Failure::NotHttp),
             ("HTTP/3.7 200 OK\r\n\r\n", Failure::BadVersion),
             ("HTTP/1.1 20 OK\r\n\r\n", Failure::BadStatus),
             ("HTTP/1.1 abc OK\r\n\r\n", Failure::BadStatus),
