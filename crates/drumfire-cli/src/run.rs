@@ -13,7 +13,7 @@ use drumfire_artillery::ensure;
 use drumfire_artillery::script::{Ensure, Script};
 use drumfire_artillery::{ArtilleryProgram, Section, SectionError};
 use drumfire_engine::{Control, Outcome};
-use drumfire_metrics::{NameOptions, RunFacts};
+use drumfire_metrics::{NameOptions, RunFacts, Summary};
 use drumfire_report::findings;
 use jiff::Zoned;
 use serde_json::{Map, Value};
@@ -82,7 +82,7 @@ impl Run<'_> {
         self.say(&console(&self.facts, &self.names, false).run_id(&self.facts.run_id));
         let Some(plan) = drumfire_artillery::plan(&self.script, self.seed)? else {
             self.say("No phase has any load, so there is nothing to run\n");
-            return Ok(Exit::Passed);
+            return Ok(self.finish(&self.nothing(), reports));
         };
         let program = Arc::new(self.prepared()?);
         if control.stopping().is_some() {
@@ -108,17 +108,33 @@ impl Run<'_> {
         let outcome = execute(job, control)?;
         let cleaned = self.run_section(&program, Section::After);
         self.report(&outcome, reports);
-        let options = ReportOptions {
-            names: self.names.clone(),
-            strict: arguments.verdict.strict,
-        };
-        let exit = finish(&outcome, reports, &options, arguments.verdict);
+        let exit = self.finish(&outcome, reports);
         match cleaned {
             Ok(_) => Ok(exit),
             Err(error) => {
                 words::tell(&words::error(&error));
                 Ok(exit.max(Exit::Failed))
             }
+        }
+    }
+
+    fn finish(&self, outcome: &Outcome, reports: &Reports) -> Exit {
+        let verdict = self.arguments.verdict;
+        let options = ReportOptions {
+            names: self.names.clone(),
+            strict: verdict.strict,
+        };
+        finish(outcome, reports, &options, verdict)
+    }
+
+    /// What a run without load comes to; reports are owed for it too.
+    fn nothing(&self) -> Outcome {
+        Outcome {
+            summary: Summary {
+                facts: self.facts.clone(),
+                ..Summary::default()
+            },
+            stopped: None,
         }
     }
 
