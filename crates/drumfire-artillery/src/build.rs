@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use drumfire_protocols::{Origin, RequestBytes};
+use drumfire_protocols::{HEADERS_OF_ONE_HOST, HEADERS_OF_THE_BODY, Origin, RequestBytes};
 use rand::{Rng, RngExt};
 use serde_json::Value;
 use url::Url;
@@ -22,12 +22,21 @@ const USER_AGENT: &str = "Artillery (https://artillery.io)";
 /// What is sent in its place as soon as a script sets default headers.
 const USER_AGENT_OF_CLIENT: &str = "got (https://github.com/sindresorhus/got)";
 const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
+/// How the error of an address that is none begins.
+const INVALID_URL: &str = "Invalid URL - ";
 /// The error of a request that Artillery's HTTP client refuses to send.
 const REFUSED_BY_CLIENT: &str = "ERR_GOT_REQUEST_ERROR";
 
 /// Why a request could not be built: what is counted under `errors`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BuildError(pub(crate) Cow<'static, str>);
+
+impl BuildError {
+    /// Whether the request does not even say where it goes.
+    pub(crate) fn is_of_address(&self) -> bool {
+        self.0.starts_with(INVALID_URL)
+    }
+}
 
 impl From<drumfire_protocols::Failure> for BuildError {
     fn from(failure: drumfire_protocols::Failure) -> Self {
@@ -50,7 +59,7 @@ impl Address {
 
     /// Path and query, as they stand in the request line.
     pub(crate) fn request_target(&self) -> Cow<'_, str> {
-        match self.url.query() {
+        match self.url.query().filter(|query| !query.is_empty()) {
             None => Cow::Borrowed(self.url.path()),
             Some(query) => Cow::Owned(format!("{}?{query}", self.url.path())),
         }
@@ -69,6 +78,7 @@ pub(crate) struct Builder {
     has: Present,
     auth: Option<(ValueTemplate, ValueTemplate)>,
     decompress: bool,
+    allow_get_body: bool,
     body: Body,
     tracing: Option<String>,
     /// The whole request where nothing varies, without cookies.
@@ -109,6 +119,7 @@ impl Builder {
                 .as_ref()
                 .map(|auth| (auth.user.clone(), auth.pass.clone())),
             decompress: request.decompress,
+            allow_get_body: request.allow_get_body,
             body: request.body.clone(),
             tracing: config.http.tracing.as_ref().map(|tracing| {
                 let flag = if tracing.sampled { "01" } else { "00" };
@@ -169,6 +180,11 @@ impl Builder {
         Some((self.address.as_ref()?, self.whole.as_deref()?))
     }
 
+    /// Whether the request has a query of its own (`qs`) in the place of its URL's.
+    pub(crate) fn sets_query(&self) -> bool {
+        self.query.is_some()
+    }
+
     /// Where this request goes for `scope`.
     pub(crate) fn address<S: Scope + ?Sized>(
         &self,
@@ -212,17 +228,19 @@ impl Builder {
         cookie: Option<&str>,
         bytes: &mut RequestBytes,
     ) -> Result<(), BuildError> {
-        let body = match hop.keeps_body {
-            true => self.render_body(scope, rng)?,
-            false => RenderedBody::default(),
-        };
+        let mut body = self.render_body(scope, rng)?;
+        if !hop.keeps_body {
+            body.drop_bytes();
+        }
         bytes.start(hop.method, &hop.address.request_target())?;
-        match hop.keeps_body && hop.same_host {
+        // The jar's cookies win over a header of the script's.
+        let own_cookie = hop.same_host && cookie.is_none();
+        match hop.keeps_body && hop.same_host && (own_cookie || !self.has.cookie) {
             true => self.write_own_headers(scope, rng, bytes)?,
             false => {
                 let mut own = RequestBytes::default();
                 self.write_own_headers(scope, rng, &mut own)?;
-                hop.pass_on(&own.into_bytes(), bytes);
+                hop.pass_on(&own.into_bytes(), own_cookie, bytes);
             }
         }
         self.write_content_headers(&body, hop.method, bytes)?;
@@ -272,9 +290,7 @@ impl Builder {
         if let Some(tracing) = &self.tracing {
             bytes.header("traceparent", traceparent(tracing, rng).as_bytes())?;
         }
-        if let Some(cookie) = cookie
-            && !(self.has.cookie && hop.same_host)
-        {
+        if let Some(cookie) = cookie {
             bytes.header("cookie", cookie.as_bytes())?;
         }
         if !(self.has.host && hop.same_host) {
@@ -332,7 +348,11 @@ impl Builder {
             }
             Body::Multipart(parts) => multipart(parts, scope, rng)?,
         };
-        if body.present && matches!(&*self.method, "GET" | "HEAD") {
+        let bodiless = match &*self.method {
+            "GET" => !self.allow_get_body,
+            method => method == "HEAD",
+        };
+        if body.present && bodiless {
             return Err(BuildError(Cow::Borrowed(REFUSED_BY_CLIENT)));
         }
         Ok(body)
@@ -349,14 +369,19 @@ pub(crate) struct Hop<'a> {
 }
 
 impl Hop<'_> {
-    /// Passes header lines on, less what another host must not see and what
-    /// speaks of a body that is not sent again.
-    fn pass_on(&self, lines: &[u8], bytes: &mut RequestBytes) {
+    /// Passes header lines on, less what another host must not see, what
+    /// speaks of a body that is not sent again, and cookies unless they are wanted.
+    fn pass_on(&self, lines: &[u8], own_cookie: bool, bytes: &mut RequestBytes) {
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            let secret = matches!(name, b"cookie" | b"authorization" | b"host");
-            let of_body = name.starts_with(b"content-");
-            if (self.same_host || !secret) && (self.keeps_body || !of_body) {
+            let is_one_of = |names: &[&str]| names.iter().any(|other| other.as_bytes() == name);
+            let kept = match name {
+                b"cookie" => own_cookie,
+                _ if is_one_of(&HEADERS_OF_ONE_HOST) => self.same_host,
+                _ if is_one_of(&HEADERS_OF_THE_BODY) => self.keeps_body,
+                _ => true,
+            };
+            if kept {
                 bytes.checked_lines(line);
             }
         }
@@ -371,6 +396,12 @@ struct RenderedBody {
 }
 
 impl RenderedBody {
+    /// Leaves the content type, as Artillery does after a redirect.
+    fn drop_bytes(&mut self) {
+        self.bytes.clear();
+        self.present = false;
+    }
+
     fn of(bytes: Vec<u8>, present: bool, content_type: &'static str) -> RenderedBody {
         RenderedBody {
             bytes,
@@ -496,7 +527,10 @@ fn form<S: Scope + ?Sized>(
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in fields {
         let value = value.render(scope, rng);
-        let text = value.map_or_else(|| "undefined".to_owned(), |value| javascript::text(&value));
+        let text = value.map_or_else(
+            || "undefined".to_owned(),
+            |value| javascript::string(&value),
+        );
         form.append_pair(name, &text);
     }
     form.finish()
@@ -606,7 +640,7 @@ fn content_type_of(file: &str) -> &'static str {
 }
 
 fn invalid_url(text: &str) -> BuildError {
-    BuildError(Cow::Owned(format!("Invalid URL - {text}")))
+    BuildError(Cow::Owned(format!("{INVALID_URL}{text}")))
 }
 
 /// The scope of what is rendered at load time.

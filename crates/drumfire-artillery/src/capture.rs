@@ -371,7 +371,11 @@ fn find_match(pattern: &Pattern, group: Option<&Group>, text: &str) -> Value {
 }
 
 fn find_header(name: &str, response: &ResponseView<'_>) -> Value {
-    if name.eq_ignore_ascii_case("set-cookie") {
+    // Artillery looks the name up as it is among names in lower case.
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return nothing();
+    }
+    if name == "set-cookie" {
         let cookies = response.set_cookies();
         return if cookies.is_empty() {
             nothing()

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use drumfire_metrics::{EndpointId, Recorder};
+use drumfire_metrics::{EndpointId, Recorder, Unit};
 use percent_encoding::percent_decode_str;
 
 use crate::script::{MetricsByEndpoint, Request};
@@ -15,7 +15,7 @@ pub(crate) enum Endpoint {
     Dynamic,
 }
 
-/// The name of `request` sent to `url`, with `name` in the place of its `name`;
+/// The name of a request to `url`, with `name` in the place of its `name`;
 /// none where it is not measured by endpoint.
 pub(crate) fn endpoint_name(
     options: &MetricsByEndpoint,
@@ -43,8 +43,7 @@ impl Endpoint {
             return Endpoint::Dynamic;
         }
         let full = prepend_target(target, &request.url_text);
-        let name = request.name.as_ref().and_then(|name| name.as_constant());
-        let name = endpoint_name(options, target, &full, name);
+        let name = endpoint_name(options, target, &full, request.name_text.as_deref());
         Endpoint::Fixed(intern(recorder, name.as_deref()))
     }
 }
@@ -56,6 +55,32 @@ pub(crate) fn intern(recorder: &RefCell<Recorder>, name: Option<&str>) -> Endpoi
         Some(name) => recorder.endpoint(name),
         None => recorder.unlisted_endpoint(),
     }
+}
+
+/// Takes down what a server says that a request took it.
+pub(crate) fn observe_server_timing(
+    recorder: &mut Recorder,
+    options: &MetricsByEndpoint,
+    endpoint: EndpointId,
+    total_ns: u64,
+) {
+    let name = recorder.endpoint_name(endpoint);
+    if name == Recorder::UNLISTED {
+        return;
+    }
+    let name = format!("{}.server-timing.{name}", options.metrics_namespace);
+    let histogram = recorder.histogram(&name, Unit::Duration);
+    recorder.observe(histogram, total_ns);
+}
+
+/// The first `total` of a `Server-Timing` header, which is in milliseconds.
+pub(crate) fn server_total_ns(header: &[u8]) -> Option<u64> {
+    const MARK: &str = "total;dur=";
+    let header = std::str::from_utf8(header).ok()?.to_ascii_lowercase();
+    let number = &header[header.find(MARK)? + MARK.len()..];
+    let end = number.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let total_ms: f64 = number[..end.unwrap_or(number.len())].parse().ok()?;
+    Some((total_ms * 1e6) as u64)
 }
 
 /// A URL that starts with a slash goes to the target.
@@ -108,6 +133,20 @@ fn split(url: &str) -> (&str, &str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_servers_total_is_found_among_its_timings() {
+        for (header, expected) in [
+            ("total;dur=7.5", Some(7_500_000)),
+            ("db;dur=53.2, Total;dur=12, total;dur=1", Some(12_000_000)),
+            ("db;dur=53.2", None),
+            ("total;dur=", None),
+            ("total;dur=1.2.3", None),
+            ("", None),
+        ] {
+            assert_eq!(server_total_ns(header.as_bytes()), expected, "{header}");
+        }
+    }
 
     #[test]
     fn names_follow_the_options() {

@@ -29,6 +29,22 @@ pub fn text(value: &Value) -> String {
     String::from_utf8(out).expect("text built from strings is UTF-8")
 }
 
+/// `String(value)`, as a form shows it: the items of a list with commas between them, nothing of
+/// an object.
+pub fn string(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let item = |item: &Value| match item {
+                Value::Null => String::new(),
+                item => string(item),
+            };
+            items.iter().map(item).collect::<Vec<_>>().join(",")
+        }
+        Value::Object(_) => "[object Object]".to_owned(),
+        plain => text(plain),
+    }
+}
+
 /// Appends `value` as `JSON.stringify` prints it: no blanks, numbers in JavaScript's form.
 pub fn write_json(value: &Value, out: &mut Vec<u8>) {
     match value {

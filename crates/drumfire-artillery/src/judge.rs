@@ -100,8 +100,11 @@ impl Judge {
         }
         if let Some((apdex, counters)) = &self.apdex {
             let satisfaction = apdex.satisfaction(answer.total_ns);
-            let counter = counters[satisfaction as usize];
-            session.script.recorder().borrow_mut().add(counter, 1);
+            let mut recorder = session.script.recorder().borrow_mut();
+            // All three appear, as zero where nobody was so.
+            for (index, counter) in counters.iter().enumerate() {
+                recorder.add(*counter, u64::from(index == satisfaction as usize));
+            }
         }
         match found {
             true => Ok(()),

@@ -372,6 +372,8 @@ pub struct Request {
     pub url_text: Arc<str>,
     /// `name`.
     pub name: Option<Template>,
+    /// The name as written, which names the endpoint in metrics.
+    pub name_text: Option<Arc<str>>,
     /// The request's own headers, names in lower case; defaults are not among them.
     pub headers: Vec<Header>,
     /// The body.
@@ -392,8 +394,6 @@ pub struct Request {
     pub http2: bool,
     /// `timeout` of this request, instead of the config's.
     pub response_timeout: Option<Duration>,
-    /// `setContentLengthHeader`.
-    pub set_content_length: bool,
     /// `allowGetBody`: without it a GET with a body is an error.
     pub allow_get_body: bool,
     /// `capture`.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use drumfire_metrics::{EndpointId, Outcome};
+use drumfire_metrics::{EndpointId, ErrorCode, Outcome};
 use drumfire_protocols::{
     Exchange, Failure, Headers, Request as WireRequest, RequestBytes, Timeouts, next_hop,
 };
@@ -10,7 +10,7 @@ use drumfire_reactor::now;
 use rand::RngExt;
 
 use crate::build::{Address, BuildError, Builder, Hop};
-use crate::endpoint::{Endpoint, endpoint_name, intern};
+use crate::endpoint::{Endpoint, endpoint_name, intern, observe_server_timing, server_total_ns};
 use crate::expression::Expression;
 use crate::judge::{Answer, Judge};
 use crate::path::Scope;
@@ -108,13 +108,11 @@ impl SendableRequest {
         if self.follow_redirect
             && let Some(chain) = self.redirected(&exchange, &self.method, &last, 0)
         {
-            let end = Box::pin(self.follow(session, due, exchange, chain)).await?;
+            let end = Box::pin(self.follow(session, due, exchange, chain)).await;
+            let end = end.map_err(|code| self.fail_at(session, endpoint, &code))?;
             (exchange, last) = (end.0, Cow::Owned(end.1));
         }
-        script
-            .recorder()
-            .borrow_mut()
-            .sample(endpoint, &exchange.sample);
+        self.record(session, endpoint, &exchange);
         self.conclude(session, &exchange, &last)
     }
 
@@ -160,7 +158,12 @@ impl SendableRequest {
                 });
                 let options = &config.plugins.metrics_by_endpoint;
                 let target = config.target.as_deref();
-                let name = endpoint_name(options, target, address.url.as_str(), name.as_deref());
+                let mut url = address.url.as_str();
+                if self.builder.sets_query() {
+                    // Names know the URL before `qs` went into it.
+                    url = url.split('?').next().unwrap_or_default();
+                }
+                let name = endpoint_name(options, target, url, name.as_deref());
                 intern(session.script.recorder(), name.as_deref())
             }
         }
@@ -213,14 +216,27 @@ impl SendableRequest {
         .transpose()
     }
 
-    /// Follows redirects to the last answer; each hop is a request and an answer.
+    /// Records how the request ended, and what the server says that it took.
+    fn record(&self, session: &Session<'_>, endpoint: EndpointId, exchange: &Exchange) {
+        let recorder = &mut *session.script.recorder().borrow_mut();
+        recorder.sample(endpoint, &exchange.sample);
+        let headers = exchange.response.as_ref().map(|response| &response.headers);
+        let timing = headers.and_then(|headers| headers.get("server-timing"));
+        if let Some(total_ns) = timing.and_then(server_total_ns) {
+            let options = &session.script.script.config.plugins.metrics_by_endpoint;
+            observe_server_timing(recorder, options, endpoint, total_ns);
+        }
+    }
+
+    /// Follows redirects to the last answer; each hop is a request and an answer. An error is
+    /// what keeps it from going on.
     async fn follow(
         &self,
         session: &Session<'_>,
         due: &Due,
         mut exchange: Exchange,
         mut next: Result<drumfire_protocols::Hop, Failure>,
-    ) -> Result<(Exchange, Address), Failed> {
+    ) -> Result<(Exchange, Address), ErrorCode> {
         let script = session.script;
         let mut method = self.method.clone();
         let (mut keeps_body, mut same_host) = (true, true);
@@ -233,7 +249,7 @@ impl SendableRequest {
                     .sample(self.hops, &exchange.sample);
             };
             sample(&exchange);
-            let hop = next.map_err(|failure| session.fail(failure.code()))?;
+            let hop = next.map_err(|failure| ErrorCode::Borrowed(failure.code()))?;
             followed += 1;
             if hop.becomes_get {
                 method = "GET".into();
@@ -246,7 +262,7 @@ impl SendableRequest {
             };
             let bytes = self
                 .build_follower(session, &at, &method, keeps_body, same_host)
-                .map_err(|error| self.refuse(session, error))?;
+                .map_err(|error| error.0)?;
             script.recorder().borrow_mut().request(self.hops);
             exchange = self.exchange(session, due, &at, bytes.request()).await;
             script.give_back(bytes);
@@ -325,9 +341,21 @@ impl SendableRequest {
         }
     }
 
-    /// Counts a request that could not be built.
+    /// Counts a request that could not be built. As with Artillery an address that is none has
+    /// no endpoint.
     fn refuse(&self, session: &Session<'_>, error: BuildError) -> Failed {
-        session.fail(&error.0)
+        match self.endpoint {
+            Endpoint::Fixed(endpoint) if !error.is_of_address() => {
+                self.fail_at(session, endpoint, &error.0)
+            }
+            _ => session.fail(&error.0),
+        }
+    }
+
+    fn fail_at(&self, session: &Session<'_>, endpoint: EndpointId, code: &ErrorCode) -> Failed {
+        let mut recorder = session.script.recorder().borrow_mut();
+        recorder.refused(endpoint, code);
+        Failed
     }
 }
 

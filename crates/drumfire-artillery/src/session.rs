@@ -10,6 +10,7 @@ use drumfire_reactor::{now, sleep_until, yield_now};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use serde_json::Value;
 
 use crate::duration;
 use crate::flow::{Branches, Operation, Turning};
@@ -21,6 +22,9 @@ use crate::variables::Vars;
 
 /// Turns of a loop without a pause before the other users get their turn.
 const TURNS_PER_YIELD: u32 = 64;
+
+/// What Artillery counts for a think time that is neither a text nor a number.
+const NO_TIME_AT_ALL: &str = "val is not a non-empty string or a valid number. val=";
 
 /// A user ended by a failing step; what failed has been counted.
 pub(crate) struct Failed;
@@ -176,11 +180,14 @@ impl<'a> Session<'a> {
                 let value = template.render(&*self.vars.borrow(), rng);
                 let parsed = value.as_ref().and_then(duration::parse_value);
                 parsed.ok_or_else(|| {
-                    let text = value.map_or_else(
+                    let text = value.as_ref().map_or_else(
                         || Cow::Borrowed("undefined"),
-                        |value| Cow::Owned(crate::javascript::text(&value)),
+                        |value| Cow::Owned(crate::javascript::text(value)),
                     );
-                    self.fail(&format!("Invalid think time: {text}"))
+                    self.fail(&match value {
+                        None | Some(Value::Object(_)) => format!("{NO_TIME_AT_ALL}{text}"),
+                        Some(_) => format!("Invalid think time: {text}"),
+                    })
                 })?
             }
         };

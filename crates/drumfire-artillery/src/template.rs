@@ -218,7 +218,7 @@ impl ValueTemplate {
                 ValueTemplate::List(items.into())
             }
             Value::Object(members) => {
-                let members: Vec<_> = members
+                let mut members: Vec<_> = members
                     .iter()
                     .map(|(key, member)| {
                         (
@@ -227,6 +227,8 @@ impl ValueTemplate {
                         )
                     })
                     .collect();
+                // Artillery takes a templated key out and puts what it became at the end.
+                members.sort_by_key(|(key, _)| !key.is_constant());
                 if members
                     .iter()
                     .all(|(key, member)| key.is_constant() && member.is_constant())

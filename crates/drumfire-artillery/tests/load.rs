@@ -293,12 +293,7 @@ fn a_request_keeps_every_key() {
     assert_eq!(headers, [("x-a", Some(&json!(2))), ("b", None)]);
     assert!(matches!(request.body, Body::Json(_)));
     assert_eq!(request.query.map(|query| query.len()), Some(1));
-    assert!(
-        !request.decompress
-            && !request.follow_redirect
-            && request.http2
-            && request.set_content_length
-    );
+    assert!(!request.decompress && !request.follow_redirect && request.http2);
     assert_eq!(
         (request.max_redirects, request.response_timeout),
         (3, Some(Duration::from_secs(2)))

@@ -162,8 +162,55 @@ fn each_flow_counts_what_it_does() {
         ),
         (
             "[{get: {url: 'nowhere'}}]",
-            &["http.requests", "errors"],
+            &["http.requests", "errors", "plugins"],
             &[("errors.Invalid URL - nowhere", 3)],
+        ),
+        (
+            "[{get: {url: /json/1, name: 'the {{ what }}'}}]",
+            &["plugins"],
+            &[(
+                "plugins.metrics-by-endpoint./json/1 (the {{ what }}).codes.200",
+                3,
+            )],
+        ),
+        (
+            "[{get: {url: /redirect/3, maxRedirects: 2}}]",
+            &["http.codes", "errors", "plugins"],
+            &[
+                ("errors.ERR_TOO_MANY_REDIRECTS", 3),
+                ("http.codes.302", 9),
+                (
+                    "plugins.metrics-by-endpoint./redirect/3.errors.ERR_TOO_MANY_REDIRECTS",
+                    3,
+                ),
+            ],
+        ),
+        (
+            "[{get: {url: /, headers: {'no token': 1}}}]",
+            &["http.requests", "errors", "plugins"],
+            &[
+                ("errors.ERR_INVALID_HTTP_TOKEN", 3),
+                (
+                    "plugins.metrics-by-endpoint./.errors.ERR_INVALID_HTTP_TOKEN",
+                    3,
+                ),
+            ],
+        ),
+        (
+            "[{think: '{{ nowhere }}'}]",
+            &["errors", "vusers.failed"],
+            &[
+                (
+                    "errors.val is not a non-empty string or a valid number. val=undefined",
+                    3,
+                ),
+                ("vusers.failed", 3),
+            ],
+        ),
+        (
+            "[{get: {url: /echo, json: 1, allowGetBody: true}}, {get: {url: /echo, json: 1}}]",
+            &["http.codes", "errors"],
+            &[("errors.ERR_GOT_REQUEST_ERROR", 3), ("http.codes.200", 3)],
         ),
         (
             "[{get: {url: 'http://127.0.0.1:1/'}}]",
@@ -190,6 +237,55 @@ fn cookies_go_back_once_the_first_one_was_set() {
     let rest = format!("scenarios: [{{flow: {flow}}}]");
     let ran = run_script(&target.url(), "{duration: 1, arrivalCount: 1}", "", &rest);
     assert_eq!(ran.lines, ["a=1"], "{:?}", ran.metrics.counters);
+}
+
+#[test]
+fn requests_are_what_artillery_sends() {
+    let target = TestTarget::start().unwrap();
+    let one = "{duration: 1, arrivalCount: 1}";
+    for (flow, expected) in [
+        (
+            "{post: {url: /echo, form: {l: [1, [2, 3]], o: {}}, capture: {json: $.body, as: it}}}",
+            "l=1%2C2%2C3&o=%5Bobject+Object%5D",
+        ),
+        (
+            "{get: {url: /echo, headers: {cookie: own=1}, capture: {json: $.headers.cookie, as: it}}}",
+            "own=1",
+        ),
+        (
+            "{get: {url: '/cookies/set?a=1&path=/'}}, {get: {url: /echo, headers: {cookie: own=1}, capture: {json: $.headers.cookie, as: it}}}",
+            "a=1",
+        ),
+        (
+            "{post: {url: '/redirect-to?url=/echo&status=303', json: {a: 1}, capture: {json: '$.headers[\"content-type\"]', as: it}}}",
+            "application/json",
+        ),
+        (
+            "{post: {url: /echo, json: {'{{ nowhere }}': 1, z: 2}, capture: {json: $.body, as: it}}}",
+            r#"{"z":2,"undefined":1}"#,
+        ),
+    ] {
+        let rest = format!("scenarios: [{{flow: [{flow}, {{log: '{{{{ it }}}}'}}]}}]");
+        let ran = run_script(&target.url(), one, "", &rest);
+        assert_eq!(ran.lines, [expected], "{flow} {:?}", ran.metrics.counters);
+    }
+}
+
+#[test]
+fn all_kinds_of_satisfaction_are_counted() {
+    let target = TestTarget::start().unwrap();
+    let config = "  plugins: {apdex: {threshold: 60000}}";
+    let rest = "scenarios: [{flow: [{get: {url: /}}]}]";
+    let ran = run_script(&target.url(), THREE, config, rest);
+    let expected = [
+        ("apdex.frustrated", 0),
+        ("apdex.satisfied", 3),
+        ("apdex.tolerated", 0),
+    ];
+    assert_eq!(
+        counters(&ran, &["apdex"]),
+        expected.map(|(n, c)| (n.to_owned(), c))
+    );
 }
 
 #[test]

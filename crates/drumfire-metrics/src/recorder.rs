@@ -156,6 +156,18 @@ impl Recorder {
         }
     }
 
+    /// Counts a request that came to nothing before an exchange could begin, or after its
+    /// answers were recorded: `errors.<code>`, and by endpoint.
+    pub fn refused(&mut self, endpoint: EndpointId, code: &ErrorCode) {
+        self.endpoints[endpoint.0 as usize].touched = true;
+        self.exchange_failed(endpoint, code);
+    }
+
+    /// The display name of an endpoint.
+    pub fn endpoint_name(&self, endpoint: EndpointId) -> &str {
+        self.endpoint_names.name(endpoint.0 as usize)
+    }
+
     /// Adds to a counter; adding zero makes it appear.
     #[inline]
     pub fn add(&mut self, counter: CounterId, n: u64) {

@@ -44,12 +44,14 @@ pub struct Notable {
     pub location: bool,
     /// `Content-Encoding`.
     pub content_encoding: bool,
+    /// `Server-Timing`.
+    pub server_timing: bool,
 }
 
 impl Notable {
     /// Whether there is any.
     pub fn any(self) -> bool {
-        self.set_cookie || self.location || self.content_encoding
+        self.set_cookie || self.location || self.content_encoding || self.server_timing
     }
 }
 
@@ -209,6 +211,7 @@ impl Fields {
             8 if name.eq_ignore_ascii_case(b"location") => self.notable.location = true,
             10 if name.eq_ignore_ascii_case(b"connection") => self.note_connection(value),
             10 if name.eq_ignore_ascii_case(b"set-cookie") => self.notable.set_cookie = true,
+            13 if name.eq_ignore_ascii_case(b"server-timing") => self.notable.server_timing = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => self.note_length(value)?,
             16 if name.eq_ignore_ascii_case(b"content-encoding") => {
                 self.notable.content_encoding = true;

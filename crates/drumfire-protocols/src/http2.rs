@@ -32,7 +32,12 @@ const REMEMBERED_RESETS: usize = 1024;
 const REQUEST_HEADERS: usize = 256;
 
 /// Headers that somebody has to read even where nobody asked.
-const NOTABLE: [HeaderName; 3] = [SET_COOKIE, LOCATION, CONTENT_ENCODING];
+const NOTABLE: [HeaderName; 4] = [
+    SET_COOKIE,
+    LOCATION,
+    CONTENT_ENCODING,
+    HeaderName::from_static("server-timing"),
+];
 
 /// A connection that its users share.
 pub(crate) struct Http2Connection {

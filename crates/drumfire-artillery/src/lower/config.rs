@@ -73,10 +73,12 @@ const PHASE_KEYS: [&str; 8] = [
 ];
 
 /// Keys of `config.tls`.
-const TLS_KEYS: [&str; 6] = [
+const TLS_KEYS: [&str; 8] = [
     "rejectUnauthorized",
     "ca",
+    "certificateAuthority",
     "cert",
+    "certificate",
     "key",
     "servername",
     "serverName",
@@ -309,13 +311,16 @@ impl Lowering<'_> {
             }
         }
         self.check_keys(tls, "config.tls", &TLS_KEYS);
-        let ca = tls.get("ca").map_or(&[][..], Node::as_items);
+        let either = |name, other| tls.get(name).or(tls.get(other));
+        let ca = either("certificateAuthority", "ca").map_or(&[][..], Node::as_items);
         Ok(TlsConfig {
             insecure: tls
                 .get("rejectUnauthorized")
                 .is_some_and(|verify| !verify.is_truthy()),
             ca: ca.iter().map(|ca| self.pem(ca)).collect::<Result<_, _>>()?,
-            cert: tls.get("cert").map(|cert| self.pem(cert)).transpose()?,
+            cert: either("certificate", "cert")
+                .map(|cert| self.pem(cert))
+                .transpose()?,
             key: tls.get("key").map(|key| self.pem(key)).transpose()?,
             server_name: self
                 .optional_text(tls, "servername")?

@@ -66,14 +66,13 @@ impl Lowering<'_> {
             }
         }
         let url = node.get("url").or(node.get("uri")).unwrap_or(node);
+        let name = node.get("name").filter(|name| name.is_truthy());
         Ok(Request {
             method: verb.to_uppercase().into(),
             url: self.template(url),
             url_text: javascript::text(&url.to_value()).into(),
-            name: node
-                .get("name")
-                .filter(|name| name.is_truthy())
-                .map(|name| self.template(name)),
+            name: name.map(|name| self.template(name)),
+            name_text: name.map(|name| javascript::text(&name.to_value()).into()),
             headers: self.headers(node.get("headers")),
             body: self.body(node)?,
             query: node.get("qs").map(|query| self.pairs(query)),
@@ -88,9 +87,6 @@ impl Lowering<'_> {
             response_timeout: node
                 .get("timeout")
                 .and_then(|timeout| self.timeout(timeout)),
-            set_content_length: node
-                .get("setContentLengthHeader")
-                .is_some_and(Node::is_truthy),
             allow_get_body: is_true(node.get("allowGetBody")),
             captures: self.captures(node.get("capture"), config)?,
             matches: self.matches(node.get("match"))?,
