@@ -1,7 +1,6 @@
 //! From a script's phases to the plan that the engine runs.
 
 use drumfire_plan::{Load, Plan, PlanError, Scenario};
-use std::time::Duration;
 
 use crate::phases::open_load;
 use crate::script::Script;
@@ -25,10 +24,7 @@ pub fn plan(script: &Script, seed: u64) -> Result<Option<Plan>, PlanError> {
             })
             .collect(),
         load: Load::Open(load),
-        thresholds: Vec::new(),
         seed,
-        graceful_stop: Duration::ZERO,
-        max_duration: None,
     };
     plan.checked().map(Some)
 }

@@ -20,9 +20,9 @@ impl Checks for EnsureChecks<'_> {
             return None;
         }
         let metrics = NamedMetrics::of_with(&so_far.total, self.names);
-        let rule = ensure::first_abort(self.ensure, &metrics, so_far.total.seconds())?;
+        let threshold = ensure::first_abort(self.ensure, &metrics, so_far.total.seconds())?;
         Some(Abort {
-            rule,
+            threshold,
             at_us: so_far.facts.duration_us,
         })
     }

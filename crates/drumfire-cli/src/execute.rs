@@ -87,16 +87,7 @@ pub fn execute(job: Job<'_>, control: &Control) -> Result<Outcome, RunError> {
 }
 
 fn judge(summary: &mut Summary, job: &Job<'_>, aborted: Option<Abort>) {
-    let mut verdict = Verdict::judge(summary, &[], &job.names, None);
-    verdict.thresholds = job.checks.judge(summary);
-    if let Some(abort) = aborted
-        && let Some(outcome) = verdict.thresholds.get_mut(abort.rule)
-    {
-        // Whatever the drain brought afterwards.
-        outcome.passed = false;
-        outcome.aborted_at_us = Some(abort.at_us);
-    }
-    summary.verdict = verdict;
+    summary.verdict = Verdict::judge(summary, job.checks.judge(summary), aborted);
 }
 
 /// Shows the run, and ends it where a check asks for it.

@@ -187,10 +187,7 @@ impl QuickArguments {
                 weight: 1,
             }],
             load,
-            thresholds: Vec::new(),
             seed,
-            graceful_stop: self.load.settings().grace_after_stop,
-            max_duration: self.load.max_duration,
         };
         plan.checked()
     }

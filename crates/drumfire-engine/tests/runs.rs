@@ -102,10 +102,7 @@ impl Case {
                 weight: 1,
             }],
             load: self.load,
-            thresholds: Vec::new(),
             seed: 1,
-            graceful_stop: Duration::ZERO,
-            max_duration: None,
         });
         let settings = Settings {
             shards: NonZeroU32::new(self.shards).unwrap(),

@@ -41,5 +41,5 @@ pub use saturation::{
 };
 pub use snapshot::{DropReason, EndpointStats, GeneratorHealth, IterationStats, Snapshot, Unit};
 pub use summary::{Interval, RunFacts, StageFacts, Summary};
-pub use threshold::{Abort, Comparison, ThresholdOutcome, ThresholdRule, first_abort};
+pub use threshold::{Abort, ThresholdOutcome};
 pub use verdict::Verdict;

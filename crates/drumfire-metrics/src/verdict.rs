@@ -2,8 +2,8 @@
 //! trusted.
 
 use crate::saturation::{full_processor_note, join, saturations};
-use crate::threshold::{Abort, ThresholdOutcome, ThresholdRule};
-use crate::{NameOptions, NamedMetrics, Saturation, Summary};
+use crate::threshold::{Abort, ThresholdOutcome};
+use crate::{Saturation, Summary};
 
 /// The judgement of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,22 +17,15 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Judges a finished run: its thresholds by the whole, the generator by
-    /// the timeline. `aborted` is the threshold that ended it early, which has failed
+    /// Judges a finished run: its thresholds as its front end holds them against
+    /// the whole, the generator by the timeline. `aborted` is the threshold that ended it early, which has failed
     /// whatever the drain brought afterwards.
     pub fn judge(
         summary: &Summary,
-        rules: &[ThresholdRule],
-        names: &NameOptions,
+        mut thresholds: Vec<ThresholdOutcome>,
         aborted: Option<Abort>,
     ) -> Self {
-        let metrics = NamedMetrics::of_with(&summary.total, names);
-        let seconds = summary.total.seconds();
-        let mut thresholds: Vec<_> = rules
-            .iter()
-            .map(|rule| rule.judge(&metrics, seconds))
-            .collect();
-        if let Some(outcome) = aborted.and_then(|abort| thresholds.get_mut(abort.rule)) {
+        if let Some(outcome) = aborted.and_then(|abort| thresholds.get_mut(abort.threshold)) {
             outcome.passed = false;
             outcome.aborted_at_us = aborted.map(|abort| abort.at_us);
         }

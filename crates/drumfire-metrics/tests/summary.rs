@@ -2,8 +2,8 @@
 //! sums that must hold.
 
 use drumfire_metrics::{
-    Abort, Comparison, DropReason, GeneratorHealth, Interval, NameOptions, RunFacts, Snapshot,
-    StageFacts, Summary, ThresholdRule, Verdict,
+    Abort, DropReason, GeneratorHealth, Interval, RunFacts, Snapshot, StageFacts, Summary,
+    ThresholdOutcome, Verdict,
 };
 
 const SECOND_US: u64 = 1_000_000;
@@ -243,15 +243,14 @@ fn limits_that_were_hit_are_said() {
     );
 }
 
-fn rule(metric: &str, limit: f64, strict: bool) -> ThresholdRule {
-    ThresholdRule {
-        text: format!("{metric} < {limit}"),
-        metric: metric.to_owned(),
-        comparison: Comparison::Less,
-        limit,
+/// A threshold on the number of users, as judged.
+fn users_below(limit: u64, users: u64, strict: bool) -> ThresholdOutcome {
+    ThresholdOutcome {
+        text: format!("vusers.created < {limit}"),
+        passed: users < limit,
         strict,
-        abort_on_fail: true,
-        delay_abort_us: 0,
+        value: Some(users as f64),
+        aborted_at_us: None,
     }
 }
 
@@ -261,18 +260,21 @@ fn a_verdict_is_made_of_thresholds_saturations_and_notes() {
     run.timeline[2].snapshot.health.ports_exhausted = 1;
     let cases = [
         (vec![], None, true),
-        (vec![rule("vusers.created", 41.0, true)], None, true),
-        (vec![rule("vusers.created", 40.0, true)], None, false),
-        (vec![rule("vusers.created", 40.0, false)], None, true),
+        (vec![users_below(41, 40, true)], None, true),
+        (vec![users_below(40, 40, true)], None, false),
+        (vec![users_below(40, 40, false)], None, true),
         (
-            vec![rule("vusers.created", 41.0, true)],
-            Some(Abort { rule: 0, at_us: 7 }),
+            vec![users_below(41, 40, true)],
+            Some(Abort {
+                threshold: 0,
+                at_us: 7,
+            }),
             false,
         ),
     ];
-    for (rules, aborted, passed) in cases {
-        let verdict = Verdict::judge(&run, &rules, &NameOptions::default(), aborted);
-        assert_eq!(verdict.passed(), passed, "{rules:?}");
+    for (thresholds, aborted, passed) in cases {
+        let verdict = Verdict::judge(&run, thresholds.clone(), aborted);
+        assert_eq!(verdict.passed(), passed, "{thresholds:?}");
         let at = verdict
             .thresholds
             .iter()
@@ -287,8 +289,7 @@ fn a_verdict_is_made_of_thresholds_saturations_and_notes() {
 fn a_threshold_that_failed_in_one_part_has_failed() {
     let judge = |n| {
         let run = summary(open_load(), [second(0, n, 1)]);
-        let rules = [rule("vusers.created", 40.0, true)];
-        Verdict::judge(&run, &rules, &NameOptions::default(), None)
+        Verdict::judge(&run, vec![users_below(40, n, true)], None)
     };
     for (ours, theirs, passed, value) in [
         (10, 20, true, 10.0),

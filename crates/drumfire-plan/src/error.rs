@@ -39,17 +39,6 @@ pub enum PlanError {
     NoScenarios,
     /// No scenario has a weight above 0.
     NoScenarioWeight,
-    /// A plan's longest duration is zero.
-    NoMaxDuration,
-    /// A threshold names no metric.
-    ThresholdWithoutMetric,
-    /// A threshold's limit is not a finite number.
-    ThresholdLimit {
-        /// The metric it is on.
-        metric: String,
-        /// The limit.
-        limit: f64,
-    },
     /// No share has a weight above 0.
     NoShareWeight,
     /// More than [`MAX_SHARES`] shares.
@@ -129,9 +118,6 @@ impl PlanError {
             Self::NoIterations => "ask for at least one iteration, or leave the limit out",
             Self::NoScenarios => "describe what a user does in at least one scenario",
             Self::NoScenarioWeight => "give at least one scenario a weight above 0",
-            Self::NoMaxDuration => "give a duration above 0, or leave the limit out",
-            Self::ThresholdWithoutMetric => "name a metric such as http.response_time.p95",
-            Self::ThresholdLimit { .. } => "give a finite number",
             Self::NoShareWeight => "give at least one agent a weight above 0",
             Self::TooManyShares { .. } => "use fewer agents with more shards each",
             Self::SharePatternTooLong { .. } => {
@@ -181,11 +167,6 @@ impl fmt::Display for PlanError {
             Self::NoIterations => f.write_str("the load is limited to 0 iterations"),
             Self::NoScenarios => f.write_str("the plan has no scenarios"),
             Self::NoScenarioWeight => f.write_str("every scenario has the weight 0"),
-            Self::NoMaxDuration => f.write_str("the plan's longest duration is 0"),
-            Self::ThresholdWithoutMetric => f.write_str("a threshold names no metric"),
-            Self::ThresholdLimit { metric, limit } => {
-                write!(f, "the threshold on {metric} has the limit {limit}")
-            }
             Self::NoShareWeight => f.write_str("no share has a weight above 0"),
             Self::TooManyShares { shares } => {
                 write!(

@@ -1,5 +1,5 @@
 //! What a load test is, as data and pure arithmetic: scenarios, load profiles,
-//! thresholds, and the share of them that one agent runs. Nothing in here knows a
+//! and the share of them that one agent runs. Nothing in here knows a
 //! clock, a socket or a source of chance other than the seed it is given.
 //!
 //! - open load, the cumulative arrival count A(t) and its inverse: [`OpenLoad`], [`Schedule`];
@@ -41,7 +41,6 @@ mod random;
 
 mod closed;
 mod share;
-mod threshold;
 
 mod error;
 mod outline;
@@ -59,4 +58,3 @@ pub use outline::{StageLoad, StageOutline};
 pub use plan::{Load, Plan, Scenario};
 pub use schedule::{Arrival, Schedule};
 pub use share::{MAX_SHARE_PERIOD, MAX_SHARES, Share};
-pub use threshold::{Comparison, Threshold};

@@ -1,4 +1,4 @@
-//! The whole test: scenarios, load, thresholds and how it ends.
+//! The whole test: what users do, and how many there are.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use crate::closed::ClosedLoad;
 use crate::error::PlanError;
 use crate::open::OpenLoad;
 use crate::outline::{self, StageOutline};
-use crate::threshold::Threshold;
 
 /// A test: what the engine runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,14 +16,8 @@ pub struct Plan {
     pub scenarios: Vec<Scenario>,
     /// How many users there are, and when.
     pub load: Load,
-    /// What the results must satisfy.
-    pub thresholds: Vec<Threshold>,
     /// What all chance in the test is drawn from.
     pub seed: u64,
-    /// How long running iterations may go on once the load has ended or the test was stopped.
-    pub graceful_stop: Duration,
-    /// When the test is stopped, whatever it is doing; none to let the last user finish.
-    pub max_duration: Option<Duration>,
 }
 
 /// One kind of user.
@@ -67,8 +60,7 @@ impl Plan {
     /// The plan itself, when all of it can be run. Front ends end with this.
     ///
     /// # Errors
-    /// When no scenario can be picked, a threshold has no metric or no finite limit, or the longest
-    /// duration is 0. (A [`Load`] is valid by construction.)
+    /// When no scenario can be picked. (A [`Load`] is valid by construction.)
     pub fn checked(self) -> Result<Self, PlanError> {
         if self.scenarios.is_empty() {
             return Err(PlanError::NoScenarios);
@@ -76,10 +68,6 @@ impl Plan {
         if self.scenarios.iter().all(|scenario| scenario.weight == 0) {
             return Err(PlanError::NoScenarioWeight);
         }
-        if self.max_duration == Some(Duration::ZERO) {
-            return Err(PlanError::NoMaxDuration);
-        }
-        self.thresholds.iter().try_for_each(Threshold::check)?;
         Ok(self)
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use drumfire_plan::{
-    Arrivals, ClosedLoad, ClosedStage, Comparison, Iterations, Load, OpenLoad, OpenStage, Plan,
-    Scenario, Spacing, StageLoad, Threshold,
+    Arrivals, ClosedLoad, ClosedStage, Iterations, Load, OpenLoad, OpenStage, Plan, Scenario,
+    Spacing, StageLoad,
 };
 
 fn open(stages: Vec<(&str, u64, Arrivals, Spacing, Option<u32>)>) -> Load {
@@ -42,28 +42,14 @@ fn plan(load: Load) -> Plan {
             weight: 1,
         }],
         load,
-        thresholds: vec![],
         seed: 1,
-        graceful_stop: Duration::from_secs(30),
-        max_duration: None,
-    }
-}
-
-fn threshold(metric: &str, limit: f64) -> Threshold {
-    Threshold {
-        metric: metric.to_owned(),
-        comparison: Comparison::LessOrEqual,
-        limit,
-        strict: true,
-        abort_on_fail: false,
-        delay_abort: Duration::ZERO,
     }
 }
 
 #[test]
 fn a_plan_that_cannot_run_is_refused() {
     type Change = fn(&mut Plan);
-    let table: [(Change, &str, &str); 5] = [
+    let table: [(Change, &str, &str); 2] = [
         (
             |plan| plan.scenarios.clear(),
             "the plan has no scenarios",
@@ -73,24 +59,6 @@ fn a_plan_that_cannot_run_is_refused() {
             |plan| plan.scenarios[0].weight = 0,
             "every scenario has the weight 0",
             "give at least one scenario a weight above 0",
-        ),
-        (
-            |plan| plan.max_duration = Some(Duration::ZERO),
-            "the plan's longest duration is 0",
-            "give a duration above 0, or leave the limit out",
-        ),
-        (
-            |plan| plan.thresholds.push(threshold("", 1.0)),
-            "a threshold names no metric",
-            "name a metric such as http.response_time.p95",
-        ),
-        (
-            |plan| {
-                plan.thresholds
-                    .push(threshold("http.response_time.p95", f64::NAN))
-            },
-            "the threshold on http.response_time.p95 has the limit NaN",
-            "give a finite number",
         ),
     ];
     for (change, message, hint) in table {
@@ -103,19 +71,8 @@ fn a_plan_that_cannot_run_is_refused() {
 
 #[test]
 fn a_plan_that_can_run_is_handed_back_as_it_was() {
-    let mut plan = plan(closed(&[(1, 1, 1)]));
-    plan.thresholds.push(threshold("http.requests", 100.0));
+    let plan = plan(closed(&[(1, 1, 1)]));
     assert_eq!(plan.clone().checked(), Ok(plan));
-}
-
-#[test]
-fn thresholds_read_as_people_write_them() {
-    let threshold = threshold("http.response_time.p95", 250.0);
-    assert_eq!(threshold.to_string(), "http.response_time.p95 <= 250");
-    assert_eq!(
-        [249.9, 250.0, 250.1].map(|value| threshold.holds(value)),
-        [true, true, false]
-    );
 }
 
 #[test]
