@@ -54,6 +54,26 @@ fn a_report_folder_gets_every_report() {
 }
 
 #[test]
+fn a_run_without_load_has_reports_too() {
+    let (folder, target) = (Folder::new(), target());
+    let phase = "phases: [{pause: 1}]";
+    folder.write(
+        "script.yml",
+        &script(&target.url(), phase, "{get: {url: /}}"),
+    );
+    folder
+        .run(&["run", "-q", "script.yml", "--report-dir", "out"])
+        .expect_code(0);
+    assert_eq!(folder.list("out"), REPORT_FILES);
+    let report: Value =
+        serde_json::from_str(&folder.read("out/artillery.json")).expect("it is JSON");
+    assert_eq!(
+        report.pointer("/aggregate/counters"),
+        Some(&serde_json::json!({}))
+    );
+}
+
+#[test]
 fn artillerys_report_goes_into_a_folder_by_the_time() {
     let folder = two_runs();
     std::fs::create_dir(folder.path("reports")).expect("a folder can be made");
