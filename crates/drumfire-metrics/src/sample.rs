@@ -37,7 +37,8 @@ pub struct Phases {
 pub struct Sample {
     /// When the schedule or the previous step made the request due.
     pub intended_ns: u64,
-    /// When the client began to work on it: connection asked for or request written.
+    /// When the client began to work on it: connecting, or writing the request. Waiting for a
+    /// place in a pool comes before.
     pub start_ns: u64,
     /// When the last byte of the answer was read, or the error was known.
     pub end_ns: u64,

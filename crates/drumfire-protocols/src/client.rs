@@ -290,6 +290,8 @@ impl Inner {
         let mut deadline = Deadline::default();
         let total_ns = asked.total_due_ns();
         let claimed = deadline.within(total_ns, table.claim(origin)).await;
+        // The wait for a place is what a user waits, but it is not the target's: the work begins now.
+        trace.start_ns = now();
         let permit = match claimed.ok_or(Failure::TimedOut)? {
             Grant::Open => Permit::new(table, origin),
             Grant::Http1(connection) => {
