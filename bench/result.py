@@ -9,7 +9,7 @@ from pathlib import Path
 SUB_BUCKETS = 2048  # of three significant digits
 HALF = SUB_BUCKETS // 2
 HEADER = struct.Struct(">iiiiqqd")
-COOKIE = 0x1C849303
+COOKIE = 0x1C849313
 
 
 def read(path):
