@@ -216,10 +216,10 @@ ALL = [
         drumfire_run(with_script, 110_000),
         artillery_requests,
     ),
-    Tool("h2load https", 80_000, "h2load", h2load("--h1"), DONE),
-    Tool("drumfire https", 80_000, "drumfire", drumfire_run(secure(False), 80_000), artillery_requests),
-    Tool("h2load h2", 80_000, "h2load", h2load(), DONE),
-    Tool("drumfire h2", 80_000, "drumfire", drumfire_run(secure(True), 80_000), artillery_requests),
+    Tool("h2load https", 110_000, "h2load", h2load("--h1"), DONE),
+    Tool("drumfire https", 110_000, "drumfire", drumfire_run(secure(False), 110_000), artillery_requests),
+    Tool("h2load h2", 110_000, "h2load", h2load(), DONE),
+    Tool("drumfire h2", 110_000, "drumfire", drumfire_run(secure(True), 110_000), artillery_requests),
 ]
 TOOLS = {tool.name: tool for tool in ALL}
 PLAIN = [name for name in TOOLS if not name.endswith(("https", "h2"))]
