@@ -658,8 +658,20 @@ fn set_option_value<T>(
 }
 
 fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    // SAFETY: `bytes` is readable; a closed peer is an error, not a signal.
-    let count = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+    // The library's `send` and `recv` are points at which a thread may be cancelled, and pay for it
+    // with two atomic exchanges a call; a bare system call does the same without.
+    // SAFETY: `bytes` is readable, and no address is given; a closed peer is an error, not a signal.
+    let count = unsafe {
+        libc::syscall(
+            libc::SYS_sendto,
+            fd,
+            bytes.as_ptr(),
+            bytes.len(),
+            libc::MSG_NOSIGNAL,
+            std::ptr::null::<libc::sockaddr>(),
+            0,
+        )
+    };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
@@ -681,8 +693,18 @@ fn send_vectored(fd: RawFd, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
 /// # Safety
 /// `pointer` is good for writing `length` bytes.
 unsafe fn recv(fd: RawFd, pointer: *mut u8, length: usize) -> io::Result<usize> {
-    // SAFETY: as promised by the caller.
-    let count = unsafe { libc::recv(fd, pointer.cast(), length, 0) };
+    // SAFETY: as promised by the caller; the peer's address is not asked for.
+    let count = unsafe {
+        libc::syscall(
+            libc::SYS_recvfrom,
+            fd,
+            pointer,
+            length,
+            0,
+            std::ptr::null_mut::<libc::sockaddr>(),
+            std::ptr::null_mut::<libc::socklen_t>(),
+        )
+    };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
