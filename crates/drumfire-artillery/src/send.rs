@@ -204,6 +204,9 @@ impl SendableRequest {
         followed: u32,
     ) -> Option<Result<drumfire_protocols::Hop, Failure>> {
         let response = exchange.response.as_ref()?;
+        if !(300..400).contains(&response.status) {
+            return None;
+        }
         let location = response.headers.get("location");
         next_hop(
             response.status,

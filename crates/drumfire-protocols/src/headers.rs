@@ -39,9 +39,7 @@ impl Headers {
 
     /// The first value of this name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.lines().find_map(|line| value_of(line, name))
     }
 
     /// The first value of this name, where it is text.
@@ -52,14 +50,12 @@ impl Headers {
 
     /// All values of this name.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.lines().filter_map(move |line| value_of(line, name))
     }
 
     /// Names and values, with blanks around the values taken off.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.block.split(|byte| *byte == b'\n').filter_map(|line| {
+        self.lines().filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             let name = std::str::from_utf8(&line[..colon]).ok()?;
             Some((name, line[colon + 1..].trim_ascii()))
@@ -70,6 +66,23 @@ impl Headers {
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.block.split(|byte| *byte == b'\n')
+    }
+}
+
+/// The line's value, if it has this name. Every answer that is judged is asked for a few names that
+/// it mostly does not have: the colon's place decides that before a letter is compared.
+#[inline]
+fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    if line.get(name.len()) != Some(&b':') {
+        return None;
+    }
+    let (found, value) = line.split_at(name.len());
+    found
+        .eq_ignore_ascii_case(name.as_bytes())
+        .then(|| value[1..].trim_ascii())
 }
 
 impl fmt::Debug for Headers {
