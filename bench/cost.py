@@ -5,6 +5,7 @@ counts, several rounds) and medians are shown, so that a machine that is busy fo
 tools alike. Each tool's own count is checked against the server's.
 """
 
+import json
 import statistics
 import tempfile
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 import install
 import peers
 import process
+import publish
 import scripts
 import server
 
@@ -41,7 +43,7 @@ class Run:
 def measure(report, options):
     """All tools over all connection counts."""
     tools = chosen(options)
-    runs = {}
+    runs = kept(report, tools, options) if options.keep else {}
     with server.Target(options.drumfire, "--fast") as target:
         interleave(runs, [t for t in tools if t.name in peers.PLAIN], target, options)
     secure = [tool for tool in tools if tool.name in peers.SECURE]
@@ -52,6 +54,23 @@ def measure(report, options):
             interleave(runs, secure, nginx, options)
     show(report, runs, options)
     judge(report, runs)
+
+
+def kept(report, tools, options):
+    """What the last run found of tools and connection counts that are not measured now."""
+    found = json.loads((publish.RESULTS / "cost.json").read_text())["figures"]
+    measured = {tool.name for tool in tools}
+    counts = options.connections or CONNECTIONS
+    runs = {}
+    for key, those in found.items():
+        name, count = key.rsplit("/", 1)
+        if name not in measured or int(count) not in counts:
+            runs[name, int(count)] = [Run(**one) for one in those]
+    report.note(
+        f"Measured together last: {', '.join(sorted(measured))} at {', '.join(map(str, counts))} "
+        "connections; the rest stands from an earlier run on the same machine."
+    )
+    return runs
 
 
 def chosen(options):
@@ -120,7 +139,7 @@ def median(runs, key, figure="cpu_s"):
 
 def show(report, runs, options):
     """The tables."""
-    counts = options.connections or CONNECTIONS
+    counts = sorted({count for _, count in runs})
     names = [name for name in peers.TOOLS if any((name, c) in runs for c in counts)]
 
     def rows(figure, digits):

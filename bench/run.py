@@ -59,6 +59,9 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=3, help="length of one run of cost (3)")
     parser.add_argument("--connections", type=numbers, help="for cost, such as 10,100")
     parser.add_argument("--tools", type=names, help=f"for cost, of: {', '.join(peers.TOOLS)}")
+    parser.add_argument(
+        "--keep", action="store_true", help="for cost: keep the rest of the last run's figures"
+    )
     parser.add_argument("--full", action="store_true", help="a million users, for two minutes")
     parser.add_argument("--no-install", action="store_true", help="measure what is there")
     parser.add_argument(
