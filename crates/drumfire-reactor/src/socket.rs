@@ -405,14 +405,6 @@ impl TcpStream {
         Ok(TcpStream { registered })
     }
 
-    /// Sends what fits now.
-    ///
-    /// # Errors
-    /// `WouldBlock` when nothing fits; use [`TcpStream::poll_send`] then.
-    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        send(self.registered.fd.as_raw_fd(), bytes)
-    }
-
     /// Sends what fits, or waits until something does.
     pub fn poll_send(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.registered
@@ -456,23 +448,6 @@ impl TcpStream {
     /// As the kernel says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         local_addr(&self.registered.fd)
-    }
-
-    /// Makes closing send a reset instead of lingering in `TIME_WAIT`.
-    ///
-    /// # Errors
-    /// As the kernel says.
-    pub fn set_reset_on_close(&self) -> io::Result<()> {
-        let linger = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        set_option_value(
-            &self.registered.fd,
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            &linger,
-        )
     }
 }
 
@@ -634,27 +609,10 @@ fn take_socket_error(fd: &OwnedFd) -> io::Result<()> {
 
 fn set_option(fd: &OwnedFd, level: libc::c_int, name: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
-    set_option_value(fd, level, name, &on)
-}
-
-fn set_option_value<T>(
-    fd: &OwnedFd,
-    level: libc::c_int,
-    name: libc::c_int,
-    value: &T,
-) -> io::Result<()> {
-    let length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: `value` is `length` readable bytes.
-    check(unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            std::ptr::from_ref(value).cast(),
-            length,
-        )
-    })
-    .map(drop)
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `on` is `length` readable bytes.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const on).cast(), length) })
+        .map(drop)
 }
 
 fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
