@@ -5,6 +5,7 @@ use drumfire_report::result;
 use drumfire_target::TestTarget;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
@@ -84,6 +85,17 @@ impl Folder {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        let heed_signals = || {
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+                // SAFETY: no handler is given, only the default is restored.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            Ok(())
+        };
+        // What started the tests (nohup, a job in the background) may ignore signals, and drumfire
+        // leaves ignored what was ignored.
+        // SAFETY: between fork and exec it only calls `signal`, which is safe there.
+        unsafe { command.pre_exec(heed_signals) };
         command
     }
 

@@ -74,7 +74,6 @@ impl Terminal {
             command.pre_exec(|| {
                 libc::setsid();
                 libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0);
-                libc::signal(libc::SIGINT, libc::SIG_DFL);
                 Ok(())
             });
         }
