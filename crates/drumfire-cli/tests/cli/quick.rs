@@ -1,7 +1,7 @@
 //! `drumfire quick` against a target that counts.
 
 use crate::drumfire::{Folder, target};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 #[test]
@@ -121,4 +121,31 @@ fn what_is_no_url_is_refused() {
             ended.stderr
         );
     }
+}
+
+#[test]
+fn connections_come_from_the_addresses_given_in_turn() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let folder = Folder::new();
+    let sources = ["--local-ip", "127.0.0.2", "--local-ip", "127.0.0.3"];
+    let command = ["quick", &url, "-n", "4", "-c", "4", "--shards", "1"];
+    let running = folder.start(&[&command[..], &sources].concat());
+    let mut connections: Vec<_> = (0..4)
+        .map(|_| listener.accept().expect("the binary connects"))
+        .collect();
+    for (connection, _) in &mut connections {
+        let read = connection.read(&mut [0; 4096]);
+        assert!(read.is_ok_and(|bytes| bytes > 0), "a request comes");
+        connection
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .expect("the binary listens");
+    }
+    assert_eq!(running.end().code, Some(0));
+    let mut seen: Vec<String> = connections
+        .iter()
+        .map(|(_, peer)| peer.ip().to_string())
+        .collect();
+    seen.sort();
+    assert_eq!(seen, ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"]);
 }
