@@ -2,11 +2,13 @@
 //! metrics.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 
-use drumfire_engine::{Iteration, Seed, Shard};
+use drumfire_engine::{Control, Iteration, Seed, Shard};
 use drumfire_metrics::Snapshot;
 use drumfire_reactor::{Reactor, now};
+use futures_util::future::{Either, select};
 use serde_json::{Map, Value};
 
 use crate::capture::CompileError;
@@ -40,6 +42,8 @@ pub struct SectionOutcome {
     pub variables: Map<String, Value>,
     /// What its `log` steps said.
     pub lines: Vec<String>,
+    /// Whether it was cut short by the end of the run.
+    pub interrupted: bool,
 }
 
 /// Why a section failed.
@@ -76,11 +80,16 @@ pub enum SectionError {
 }
 
 impl ArtilleryProgram {
-    /// Runs a section of the script on the calling thread, if the script has it.
+    /// Runs a section of the script on the calling thread, if the script has it. A stop cuts it
+    /// short; `after` runs in a run that is stopped already, and is cut short by a further stop.
     ///
     /// # Errors
     /// A step fails; or there is no descriptor for an event loop.
-    pub fn run_section(&self, section: Section) -> Result<SectionOutcome, SectionError> {
+    pub fn run_section(
+        &self,
+        section: Section,
+        control: &Control,
+    ) -> Result<SectionOutcome, SectionError> {
         let flow = match section {
             Section::Before => &self.script().before,
             Section::After => &self.script().after,
@@ -92,13 +101,21 @@ impl ArtilleryProgram {
             section: section.key(),
             source,
         })?;
-        reactor.block_on(self.run_once(section, flow))
+        let stop = control.next_stop();
+        if section == Section::Before && control.stopping().is_some() {
+            return Ok(SectionOutcome {
+                interrupted: true,
+                ..SectionOutcome::default()
+            });
+        }
+        reactor.block_on(self.run_once(section, flow, stop))
     }
 
     async fn run_once(
         &self,
         section: Section,
         flow: &Scenario,
+        stop: impl Future<Output = ()>,
     ) -> Result<SectionOutcome, SectionError> {
         let lines = Rc::new(RefCell::new(Vec::new()));
         let log = lines.clone();
@@ -124,11 +141,19 @@ impl ArtilleryProgram {
             seed: Seed(0),
         };
         let session = Session::new(&script, &connections, iteration);
-        let ended = session.run_flow(&operations).await;
+        let flow = pin!(session.run_flow(&operations));
+        let ended = match select(flow, pin!(stop)).await {
+            Either::Left((ended, _)) => ended.map(|()| false),
+            Either::Right(_) => Ok(true),
+        };
         let variables = session.vars.borrow().own();
         let lines = lines.take();
         match ended {
-            Ok(()) => Ok(SectionOutcome { variables, lines }),
+            Ok(interrupted) => Ok(SectionOutcome {
+                variables,
+                lines,
+                interrupted,
+            }),
             Err(_) => Err(SectionError::Failed {
                 section: section.key(),
                 codes: codes(&script.shard.recorder.borrow_mut().take(0, 0)),

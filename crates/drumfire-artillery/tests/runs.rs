@@ -41,7 +41,7 @@ fn run_script(target: &str, phase: &str, config: &str, rest: &str) -> Ran {
         let (script, client) = (script.clone(), client.clone());
         ArtilleryProgram::new(script, client, before, "t".into(), 1, 1_700_000_000)
     };
-    let before = new(serde_json::Map::new()).run_section(Section::Before);
+    let before = new(serde_json::Map::new()).run_section(Section::Before, &Control::default());
     let program: Arc<dyn Program> = Arc::new(new(before.unwrap().variables));
     let settings = Settings {
         shards: NonZeroU32::new(2).unwrap(),

@@ -138,7 +138,7 @@ pub fn finish(
 }
 
 /// Says why a run did not pass, if it did not.
-pub fn say_reason(exit: Exit) {
+fn say_reason(exit: Exit) {
     if let Some(reason) = exit.reason() {
         words::tell(&format!(
             "run failed: {reason} (exit code {})\n",

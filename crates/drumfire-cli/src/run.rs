@@ -2,7 +2,7 @@
 
 use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
 use crate::checks::EnsureChecks;
-use crate::execute::{Job, console, execute, finish, print, say_reason};
+use crate::execute::{Job, console, execute, finish, print};
 use crate::exit::Exit;
 use crate::files::{ReportArguments, ReportOptions, Reports};
 use crate::script::ScriptArguments;
@@ -11,12 +11,12 @@ use crate::{client, descriptors, facts, signals, words};
 use anyhow::Context;
 use drumfire_artillery::ensure;
 use drumfire_artillery::script::{Ensure, Script};
-use drumfire_artillery::{ArtilleryProgram, Section, SectionError};
+use drumfire_artillery::{ArtilleryProgram, Section, SectionError, SectionOutcome};
 use drumfire_engine::{Control, Outcome};
 use drumfire_metrics::{NameOptions, RunFacts, Summary};
 use drumfire_report::findings;
 use jiff::Zoned;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,12 +84,7 @@ impl Run<'_> {
             self.say("No phase has any load, so there is nothing to run\n");
             return Ok(self.finish(&self.nothing(), reports));
         };
-        let program = Arc::new(self.prepared()?);
-        if control.stopping().is_some() {
-            // Nothing has been sent but by `before`, whose `after` may have to clean up.
-            let cleaned = self.run_section(&program, Section::After).err();
-            return cleaned.map_or(Ok(stopped_before_load()), Err);
-        }
+        let program = Arc::new(self.prepared(control)?);
         let ensure = self.ensure();
         let checks = EnsureChecks {
             ensure: &ensure,
@@ -106,16 +101,19 @@ impl Run<'_> {
             checks: &checks,
         };
         let outcome = execute(job, control)?;
-        let cleaned = self.run_section(&program, Section::After);
+        let cleaned = self.run_section(&program, Section::After, control);
         self.report(&outcome, reports);
         let exit = self.finish(&outcome, reports);
-        match cleaned {
-            Ok(_) => Ok(exit),
+        let cleaned = match cleaned {
+            Ok(outcome) => signals::first()
+                .filter(|_| outcome.interrupted)
+                .map_or(Exit::Passed, Exit::Signalled),
             Err(error) => {
                 words::tell(&words::error(&error));
-                Ok(exit.max(Exit::Failed))
+                Exit::Failed
             }
-        }
+        };
+        Ok(exit.max(cleaned))
     }
 
     fn finish(&self, outcome: &Outcome, reports: &Reports) -> Exit {
@@ -139,7 +137,7 @@ impl Run<'_> {
     }
 
     /// The program, with the variables that `before` set.
-    fn prepared(&self) -> anyhow::Result<ArtilleryProgram> {
+    fn prepared(&self, control: &Control) -> anyhow::Result<ArtilleryProgram> {
         let load = &self.arguments.load;
         let client = client::config(
             &self.script,
@@ -157,30 +155,31 @@ impl Run<'_> {
             )
         };
         let before = program(Map::new());
-        let variables = self.run_section(&before, Section::Before)?;
-        Ok(program(variables))
+        let before = self.run_section(&before, Section::Before, control)?;
+        Ok(program(before.variables))
     }
 
-    /// Runs a section and prints its lines; the variables it set.
+    /// Runs a section and prints its lines.
     fn run_section(
         &self,
         program: &ArtilleryProgram,
         section: Section,
-    ) -> anyhow::Result<Map<String, Value>> {
-        let (lines, ended) = match program.run_section(section) {
-            Ok(outcome) => (outcome.lines, Ok(outcome.variables)),
-            Err(mut error) => {
-                let lines = match &mut error {
-                    SectionError::Failed { lines, .. } => std::mem::take(lines),
-                    SectionError::Invalid { .. } | SectionError::Reactor { .. } => Vec::new(),
-                };
-                (lines, Err(error.into()))
-            }
+        control: &Control,
+    ) -> anyhow::Result<SectionOutcome> {
+        let mut ended = program.run_section(section, control);
+        let lines = match &mut ended {
+            Ok(outcome) => std::mem::take(&mut outcome.lines),
+            Err(SectionError::Failed { lines, .. }) => std::mem::take(lines),
+            Err(SectionError::Invalid { .. } | SectionError::Reactor { .. }) => Vec::new(),
         };
         for line in lines {
             print(&format!("{line}\n"));
         }
-        ended
+        if ended.as_ref().is_ok_and(|outcome| outcome.interrupted) {
+            let section = section.key();
+            words::tell(&format!("stopping: `{section}` was cut short\n"));
+        }
+        Ok(ended?)
     }
 
     /// What must hold at the end; nothing where the environment says so.
@@ -231,13 +230,6 @@ impl RunArguments {
         let target = script.config.target.as_deref().unwrap_or_default();
         facts::of(run_id, title, target)
     }
-}
-
-/// How a run ends whose load never began.
-fn stopped_before_load() -> Exit {
-    let exit = signals::first().map_or(Exit::Passed, Exit::Signalled);
-    say_reason(exit);
-    exit
 }
 
 /// How the script wants its metrics named.

@@ -80,6 +80,16 @@ impl Control {
         self.stop.borrow().reason()
     }
 
+    /// Waits for the next call of [`stop`](Self::stop) or [`stop_now`](Self::stop_now) after this one.
+    pub fn next_stop(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.watch();
+        async move {
+            if stop.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
     pub(crate) fn watch(&self) -> watch::Receiver<Stop> {
         self.stop.subscribe()
     }

@@ -1,7 +1,8 @@
 //! A run that is stopped from outside: it drains, reports, and its sums hold.
 
-use crate::drumfire::{Folder, script, target};
+use crate::drumfire::{Ended, Folder, script, target};
 use drumfire_metrics::DropReason;
+use std::net::TcpListener;
 
 /// Starts a long run of users who say hello and think for `think_s`.
 fn stopped_by(signals: &[i32], think_s: u32, options: &[&str]) -> (Folder, i32) {
@@ -114,4 +115,45 @@ fn the_longest_duration_ends_a_run_that_passes() {
         iterations.started > 0 && iterations.started < 100,
         "{iterations:?}"
     );
+}
+
+/// Signals a run that hangs in one of its sections, waiting for an answer that never comes.
+fn stopped_in(section: &str) -> (Folder, Ended) {
+    let folder = Folder::new();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let text = script(
+        &url,
+        "phases: [{duration: 1, arrivalCount: 3}]",
+        "{log: hello}",
+    );
+    let hanging = format!(", {section}: {{flow: [{{log: begun}}, {{get: {{url: /}}}}]}}}}");
+    let text = format!("{}{hanging}", text.strip_suffix('}').expect("it ends so"));
+    folder.write("script.yml", &text);
+    let running = folder.start(&["run", "script.yml", "-q", "--json", "out.json"]);
+    let connection = silent.accept().expect("the section sends its request");
+    running.signal(libc::SIGTERM);
+    let ended = running.end();
+    drop(connection);
+    assert_eq!(ended.code, Some(143));
+    let told = format!("stopping: `{section}` was cut short");
+    assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    (folder, ended)
+}
+
+#[test]
+fn a_signal_ends_before_and_all_load_is_dropped() {
+    let (folder, ended) = stopped_in("before");
+    assert_eq!(ended.stdout, "begun\n");
+    let summary = folder.result("out.json");
+    assert_eq!(summary.facts.planned, Some(3));
+    assert_eq!(summary.total.iterations.started, 0);
+    assert_eq!(summary.total.iterations.dropped[&DropReason::Stopped], 3);
+}
+
+#[test]
+fn a_signal_ends_after_and_the_result_is_kept() {
+    let (folder, ended) = stopped_in("after");
+    assert!(ended.stdout.ends_with("hello\nbegun\n"), "{}", ended.stdout);
+    assert_eq!(folder.result("out.json").total.iterations.completed, 3);
 }
