@@ -11,7 +11,7 @@ use drumfire_engine::{
 };
 use drumfire_metrics::{CounterId, Recorder};
 use drumfire_protocols::{Client, ClientConfig, Connections, RequestBytes, Timeouts};
-use drumfire_reactor::now;
+use drumfire_reactor::{Part, now, will_touch};
 use serde_json::{Map, Value};
 
 use crate::capture::CompileError;
@@ -285,10 +285,13 @@ struct User {
 
 impl VirtualUser for User {
     fn iterate(&mut self, iteration: Iteration) -> IterationFuture<'_> {
-        Box::pin(async move {
+        will_touch(Part::User, self);
+        let iteration: IterationFuture<'_> = Box::pin(async move {
             Session::new(&self.script, &self.connections, iteration)
                 .run()
                 .await
-        })
+        });
+        will_touch(Part::Iteration, &*iteration);
+        iteration
     }
 }

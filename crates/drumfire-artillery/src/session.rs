@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drumfire_engine::{Iteration, IterationEnd};
 use drumfire_protocols::Connections;
-use drumfire_reactor::{now, sleep_until, yield_now};
+use drumfire_reactor::{Part, now, sleep_until, will_touch, yield_now};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -107,7 +107,9 @@ impl<'a> Session<'a> {
                 Operation::Request(request) => {
                     if request.applies(self) {
                         turns_in_a_row = 0;
-                        Box::pin(request.send(self, due)).await?;
+                        let step = Box::pin(request.send(self, due));
+                        will_touch(Part::Step, &*step);
+                        step.await?;
                     }
                 }
                 Operation::Think(think) => {
@@ -124,6 +126,7 @@ impl<'a> Session<'a> {
                 }
                 Operation::Repeat { body } => {
                     let turning = loops.last_mut().expect("a loop ends inside itself");
+                    will_touch(Part::Loop, turning);
                     if turning.next(&mut self.vars.borrow_mut()) {
                         at = *body;
                     } else {

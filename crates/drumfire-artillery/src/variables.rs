@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use drumfire_reactor::{Part, will_touch};
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use crate::path::{Path, Scope};
 use crate::payload::Payload;
@@ -121,10 +123,7 @@ pub struct Vars {
 }
 
 /// Variables of one user alone, in the order they came up: few enough to be searched one by one.
-#[derive(Debug, Clone, Default)]
-struct Own {
-    variables: Vec<OwnVariable>,
-}
+type Own = SmallVec<[OwnVariable; 2]>;
 
 /// A name and its value; `None` is undefined.
 type OwnVariable = (Arc<str>, Option<Value>);
@@ -170,11 +169,12 @@ impl Vars {
     }
 
     fn own_entries(&self) -> &[OwnVariable] {
-        self.own.as_ref().map_or(&[], |own| &own.variables)
+        self.own.as_ref().map_or(&[], |own| own)
     }
 
     fn own_slot(&mut self, name: &Arc<str>) -> &mut Option<Value> {
-        let own = &mut self.own.get_or_insert_default().variables;
+        let own = self.own.get_or_insert_default();
+        will_touch(Part::Variables, &**own);
         let position = own
             .iter()
             .position(|(known, _)| known == name)

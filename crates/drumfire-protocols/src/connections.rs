@@ -7,6 +7,8 @@
 use crate::Origin;
 use crate::http1::Http1Connection;
 use crate::http2::Http2Connection;
+use drumfire_reactor::{Part, will_touch};
+use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -73,11 +75,9 @@ struct Place {
     origin: Origin,
     /// Connections that are open or being opened, in use or not.
     open: u32,
-    #[expect(
-        clippy::vec_box,
-        reason = "a connection moves to its user, whose future holds its address only"
-    )]
-    idle: Vec<Box<Http1Connection>>,
+    /// Boxed, since a connection moves to its user, whose future holds its address only; in place,
+    /// since most users have one.
+    idle: SmallVec<[Box<Http1Connection>; 1]>,
     shared: Vec<Rc<Http2Connection>>,
     waiters: VecDeque<Rc<Waiter>>,
 }
@@ -121,6 +121,7 @@ impl Table {
         let mut places = self.places.borrow_mut();
         let place = places.iter_mut().find(|place| place.origin == *origin)?;
         let connection = place.idle.pop()?;
+        will_touch(Part::Origin, place);
         Some(Permit::new(self, origin).with(connection))
     }
 
@@ -199,7 +200,7 @@ impl Place {
         Place {
             origin,
             open: 0,
-            idle: Vec::new(),
+            idle: SmallVec::new(),
             shared: Vec::new(),
             waiters: VecDeque::new(),
         }

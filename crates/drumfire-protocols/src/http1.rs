@@ -10,7 +10,7 @@ use crate::tls::failure_of_io;
 use crate::transport::Transport;
 use crate::{Failure, Head, HeadReader, Headers, Limits, Request};
 use bytes::Bytes;
-use drumfire_reactor::now;
+use drumfire_reactor::{Part, now, will_touch};
 use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -118,6 +118,7 @@ impl Http1Connection {
 
     /// Prepares for one exchange, the request of which begins to be written now.
     pub(crate) fn begin(&mut self, asked: &Asked<'_>, now_ns: u64) {
+        will_touch(Part::Connection, self);
         self.parser = ResponseParser::new(asked.request.is_head());
         self.kept.wants = asked.wants;
         self.kept.body_limit = asked.limits.kept_body_bytes;

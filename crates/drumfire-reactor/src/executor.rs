@@ -1,6 +1,7 @@
 //! Tasks and the loop that polls them.
 
 use crate::clock::Clock;
+use crate::near::{Near, Part, Region};
 use crate::socket::{Sources, WAKE_TOKEN};
 use crate::timer::PreciseEntry;
 use crate::wheel::Wheel;
@@ -19,6 +20,9 @@ use std::task::{Context, Poll, Wake, Waker};
 /// Polls between two looks at the clock, so that a long queue of ready tasks
 /// does not hold a paced arrival back.
 const POLLS_PER_TIMER_CHECK: usize = 16;
+/// How far ahead in the queue a task's memory is fetched, and before it the slot that says where it is.
+const FETCHED_AHEAD: usize = 2;
+const SLOTS_FETCHED_AHEAD: usize = 4;
 /// Events taken from the kernel at a time.
 const EVENTS_PER_WAIT: usize = 256;
 /// The future given to `block_on`, which has no slot.
@@ -38,6 +42,8 @@ pub(crate) struct Inner {
     ready: RefCell<VecDeque<u64>>,
     remote: Arc<Remote>,
     live: Cell<usize>,
+    /// The slot of the task that is polled, or was last.
+    polled: Cell<usize>,
 }
 
 /// What other threads may touch: the queue behind the eventfd. A mutex, since
@@ -60,6 +66,7 @@ struct Slot {
     task: Option<Task>,
     /// Being polled right now: its task is on the stack.
     running: bool,
+    near: Near,
 }
 
 struct Task {
@@ -150,6 +157,7 @@ impl Reactor {
                     queue: Mutex::default(),
                 }),
                 live: Cell::new(0),
+                polled: Cell::new(0),
             }),
         })
     }
@@ -175,6 +183,7 @@ impl Reactor {
                 let next = self.inner.ready.borrow_mut().pop_front();
                 match next {
                     Some(ROOT) => {
+                        self.inner.polled.set(usize::MAX);
                         flag.queued.store(false, Ordering::Release);
                         let mut context = Context::from_waker(&waker);
                         if let Poll::Ready(output) = root.as_mut().poll(&mut context) {
@@ -182,7 +191,10 @@ impl Reactor {
                             return output;
                         }
                     }
-                    Some(id) => self.inner.poll_task(id),
+                    Some(id) => {
+                        self.inner.fetch_ahead();
+                        self.inner.poll_task(id);
+                    }
                     None => break,
                 }
                 if polled % POLLS_PER_TIMER_CHECK == 0 {
@@ -213,6 +225,11 @@ impl Drop for Reactor {
         }
         drop(entered);
     }
+}
+
+/// The slot of a task.
+fn index_of(id: u64) -> usize {
+    (id & u64::from(u32::MAX)) as usize
 }
 
 /// Makes a reactor the current one of its thread.
@@ -257,12 +274,36 @@ impl Inner {
         self.ready.borrow_mut().push_back(id);
     }
 
+    /// Fetches what the tasks behind the one that comes now will touch.
+    fn fetch_ahead(&self) {
+        let (ready, tasks) = (self.ready.borrow(), self.tasks.borrow());
+        let slot = |ahead: usize| tasks.slots.get(index_of(*ready.get(ahead)?));
+        if let Some(slot) = slot(SLOTS_FETCHED_AHEAD) {
+            Region::of(slot).fetch();
+        }
+        if let Some(slot) = slot(FETCHED_AHEAD)
+            && let Some(task) = &slot.task
+        {
+            Region::of(&*task.flag).fetch();
+            Region::of(&*task.future).fetch();
+            slot.near.fetch();
+        }
+    }
+
+    /// Takes down what the task that is polled will touch next time.
+    pub(crate) fn note(&self, part: Part, region: Region) {
+        if let Some(slot) = self.tasks.borrow_mut().slots.get_mut(self.polled.get()) {
+            slot.near.set(part, region);
+        }
+    }
+
     fn poll_task(&self, id: u64) {
-        let index = (id & u64::from(u32::MAX)) as usize;
+        let index = index_of(id);
         let Some(mut task) = self.take_task(index, (id >> 32) as u32) else {
             return;
         };
         task.flag.queued.store(false, Ordering::Release);
+        self.polled.set(index);
         let done = {
             let mut context = Context::from_waker(&task.waker);
             task.future.as_mut().poll(&mut context).is_ready()

@@ -3,7 +3,8 @@
 //!
 //! A general runtime pays for what the load plane never uses (work stealing,
 //! millisecond timers, a driver behind several layers) on every request. This
-//! loop does four things: it polls tasks, it waits on an edge-triggered epoll
+//! loop does five things: it polls tasks, it fetches into the cache what the
+//! next ones said that they [`will_touch`], it waits on an edge-triggered epoll
 //! until the next deadline with nanosecond resolution, it fires timers, and it
 //! takes wake-ups from other threads through an eventfd. Sockets implement
 //! tokio's `AsyncRead` and `AsyncWrite`, so libraries that need only the traits
@@ -14,11 +15,13 @@
 
 mod clock;
 mod executor;
+mod near;
 mod socket;
 mod timer;
 mod wheel;
 
 pub use clock::now;
 pub use executor::{Reactor, spawn, yield_now};
+pub use near::{Part, will_touch};
 pub use socket::{ConnectOptions, TcpListener, TcpStream, open_sockets, scratch};
 pub use timer::{Sleep, sleep, sleep_until, sleep_until_precise};
