@@ -20,8 +20,6 @@ import server
 
 CONNECTIONS = (1, 10, 100, 1_000, 10_000)
 PER = 100_000
-# A run in which the server had less than this part of its core left may have been held up by it.
-SERVER_FULL = 0.97
 
 
 @dataclass

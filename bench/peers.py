@@ -14,7 +14,7 @@ import scripts
 
 QUIET = {"ARTILLERY_DISABLE_TELEMETRY": "true", "K6_NO_USAGE_REPORT": "true"}
 # Opening a connection shall weigh little beside what is sent over it.
-LEAST_LOOPS = 60
+LEAST_LOOPS = 200
 SLOW = 20_000  # requests per second of CPU
 
 

@@ -54,7 +54,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("benchmarks", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--drumfire", type=Path, help="the binary; built (release) if not given")
+    parser.add_argument("--drumfire", type=Path, help="the binary; as `make release` builds it if not given")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (3)")
     parser.add_argument("--seconds", type=float, default=3, help="length of one run of cost (3)")
     parser.add_argument("--connections", type=numbers, help="for cost, such as 10,100")
@@ -85,13 +85,11 @@ def names(text):
 
 
 def built():
-    """Builds the binary as releases are optimised, but for link-time optimisation."""
+    """Builds the binary as it is shipped: `make release`."""
     project = publish.PROJECT
-    subprocess.run(
-        ["cargo", "build", "--release", "-p", "drumfire-cli"], cwd=project, check=True
-    )
+    subprocess.run(["make", "release"], cwd=project, check=True)
     folder = Path(os.environ.get("CARGO_TARGET_DIR", project / "target"))
-    return str((project / folder / "release" / "drumfire").resolve())
+    return str((project / folder / "dist" / "drumfire").resolve())
 
 
 if __name__ == "__main__":
