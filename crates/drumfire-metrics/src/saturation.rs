@@ -11,7 +11,7 @@
 //! stamped in time; that the throughput is the generator's and
 //! not the target's is a note ([`full_processor_note`]), not a saturation.
 
-use crate::{Histogram, Interval};
+use crate::{DropReason, Histogram, Interval};
 use std::fmt;
 
 /// Lateness or lag at p99 above which an interval is behind, in microseconds.
@@ -38,6 +38,8 @@ pub enum SaturationCause {
     Descriptors,
     /// No local port was left.
     Ports,
+    /// It held as many users as it can, and dropped iterations.
+    Users,
 }
 
 /// A stretch of the run in which the generator was the limit.
@@ -51,7 +53,7 @@ pub struct Saturation {
     pub end_us: u64,
     /// Worst p99 of the cause in the stretch in microseconds (late, lag), percent
     /// of the busiest shard's processor, or how many times it happened
-    /// (descriptors, ports).
+    /// (descriptors, ports, users).
     pub worst: u64,
 }
 
@@ -63,12 +65,17 @@ pub fn saturations(timeline: &[Interval]) -> Vec<Saturation> {
     let full = full_and_behind(timeline, &late, &lagging);
     let descriptors = events(timeline, |at| at.snapshot.health.descriptors_exhausted);
     let ports = events(timeline, |at| at.snapshot.health.ports_exhausted);
+    let users = events(timeline, |at| {
+        let dropped = &at.snapshot.iterations.dropped;
+        dropped.get(&DropReason::Generator).copied().unwrap_or(0)
+    });
     [
         (SaturationCause::Late, late),
         (SaturationCause::LoopLag, lagging),
         (SaturationCause::Processor, full),
         (SaturationCause::Descriptors, descriptors),
         (SaturationCause::Ports, ports),
+        (SaturationCause::Users, users),
     ]
     .into_iter()
     .flat_map(|(cause, stretches)| {
@@ -108,10 +115,12 @@ pub(crate) fn join(ours: &[Saturation], theirs: &[Saturation]) -> Vec<Saturation
             Some(last) if last.cause == next.cause && next.start_us <= last.end_us => {
                 last.end_us = last.end_us.max(next.end_us);
                 last.worst = match last.cause {
-                    SaturationCause::Descriptors | SaturationCause::Ports => {
-                        last.worst + next.worst
-                    }
-                    _ => last.worst.max(next.worst),
+                    SaturationCause::Descriptors
+                    | SaturationCause::Ports
+                    | SaturationCause::Users => last.worst + next.worst,
+                    SaturationCause::Late
+                    | SaturationCause::LoopLag
+                    | SaturationCause::Processor => last.worst.max(next.worst),
                 };
             }
             _ => joined.push(next),
@@ -133,6 +142,7 @@ impl fmt::Display for Saturation {
             SaturationCause::Processor => write!(f, "a shard used {worst} % of its processor"),
             SaturationCause::Descriptors => write!(f, "no file descriptor left {worst} times"),
             SaturationCause::Ports => write!(f, "no local port left {worst} times"),
+            SaturationCause::Users => write!(f, "no room for {worst} more users"),
         }
     }
 }
@@ -250,6 +260,14 @@ mod tests {
 
     fn with(mut at: Interval, change: impl Fn(&mut crate::GeneratorHealth)) -> Interval {
         change(&mut at.snapshot.health);
+        at
+    }
+
+    /// A second in which so many iterations found no room.
+    fn full(dropped: u64) -> Interval {
+        let mut at = second(1000, 0, 0);
+        let reasons = &mut at.snapshot.iterations.dropped;
+        reasons.insert(DropReason::Generator, dropped);
         at
     }
 
@@ -384,6 +402,11 @@ mod tests {
                     "generator saturated from 1 s to 3 s: no file descriptor left 7 times",
                     "generator saturated from 2 s to 3 s: no local port left 2 times",
                 ],
+            ),
+            (
+                "as many users as it can hold",
+                vec![good(), full(3), full(4)],
+                vec!["generator saturated from 1 s to 3 s: no room for 7 more users"],
             ),
         ];
         for (name, seconds, expected) in cases {

@@ -1,6 +1,6 @@
 //! The merged whole of a run with its timeline.
 
-use crate::{DropReason, Histogram, Recorder, Snapshot, Verdict};
+use crate::{Histogram, Recorder, Snapshot, Verdict};
 
 /// What is known of one stage.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -182,13 +182,12 @@ impl Summary {
         broken
     }
 
-    /// Says which limits of the recorder and of the generator the run met.
+    /// Says which limits of the recorder the run met.
     pub fn limits_hit(&self) -> Vec<String> {
         let total = &self.total;
         let other = Recorder::OTHER;
         let mut codes = total.endpoints.values().map(|endpoint| &endpoint.errors);
         let saturated = total.values_above_limit();
-        let not_started = total.iterations.dropped.get(&DropReason::Generator);
         [
             (
                 total.endpoints.contains_key(other),
@@ -225,9 +224,6 @@ impl Summary {
                 Histogram::MAX_VALUE
             )
         }))
-        .chain(
-            not_started.map(|n| format!("{n} iterations were beyond what the generator can start")),
-        )
         .collect()
     }
 

@@ -90,7 +90,7 @@ pub(crate) fn span(us: u64) -> String {
 pub(crate) fn drop_reason(reason: DropReason) -> &'static str {
     match reason {
         DropReason::UserCap => "cap on concurrent users",
-        DropReason::Generator => "generator too slow",
+        DropReason::Generator => "generator full",
         DropReason::Stopped => "run stopped",
         DropReason::AgentLost => "agent lost",
     }
@@ -108,6 +108,7 @@ pub(crate) fn saturation(stretch: &Saturation) -> String {
         SaturationCause::Processor => "no processor time left".to_owned(),
         SaturationCause::Descriptors => format!("out of file descriptors {times} times"),
         SaturationCause::Ports => format!("out of local ports {times} times"),
+        SaturationCause::Users => format!("no room for {times} more users"),
     };
     format!("from {from} to {to}: {what}")
 }
@@ -180,6 +181,10 @@ mod tests {
             (
                 SaturationCause::Ports,
                 "from 12 s to 40 s: out of local ports 85,000 times",
+            ),
+            (
+                SaturationCause::Users,
+                "from 12 s to 40 s: no room for 85,000 more users",
             ),
         ];
         for (cause, expected) in cases {

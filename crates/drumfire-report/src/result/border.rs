@@ -510,7 +510,8 @@ twin!(
     LoopLag,
     Processor,
     Descriptors,
-    Ports
+    Ports,
+    Users
 );
 
 fn map_values<'a, T: 'a, U>(
