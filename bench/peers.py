@@ -141,7 +141,9 @@ def oha_requests(output, _job):
 
 
 def wrk(job):
-    connections = ["-c", job.connections, "-d", f"{max(1, round(job.seconds))}s"]
+    # As long as the others need for their least number of requests.
+    seconds = max(1, job.seconds, LEAST_LOOPS * job.connections / TOOLS["wrk"].rate)
+    connections = ["-c", job.connections, "-d", f"{round(seconds)}s"]
     return [install.find("wrk"), "-t", 1, *connections, job.url + "/"]
 
 
@@ -191,7 +193,7 @@ def secure(http2):
 
 DONE = found(r"status codes: (\d+) 2xx")
 ALL = [
-    Tool("wrk", 130_000, "wrk", wrk, found(r"(\d+) requests in")),
+    Tool("wrk", 130_000, "wrk", wrk, found(r"(\d+) requests in"), most_connections=10_000),
     Tool("h2load --h1", 110_000, "h2load", h2load("--h1"), DONE),
     Tool("oha", 90_000, "oha", oha, oha_requests),
     Tool("hey", 30_000, "hey", hey, found(r"\[200\]\s+(\d+) responses")),
