@@ -28,7 +28,7 @@
     { title: "Generator: punctuality", unit: "ms, p99", size: "third", lines: () => [
       line("late starts", "c-warn", run.late_ms), line("loop lag", "c-sent", run.lag_ms)] },
     { title: "Generator: memory", unit: "MiB", size: "third", lines: () => [line("resident", "c-sent", run.memory_mib)],
-      aside: () => [line("sockets", "c-plan", run.sockets)] },
+      aside: () => [line("open sockets", null, run.sockets)] },
   ];
 
   const make = (tag, className, text) => {
@@ -171,8 +171,10 @@
   const drawLegend = (chart, lines) => {
     chart.readouts = [];
     chart.legend.replaceChildren(...lines.map((l) => {
-      const item = make("span"), key = make("i", `${l.color}${l.dash ? " dash" : ""}${chart.stack ? " box" : ""}`), value = make("b");
-      item.append(key, l.name, " ", value);
+      const item = make("span"), value = make("b");
+      // What is only read out has no line, and so no key to one.
+      if (l.color) item.append(make("i", `${l.color}${l.dash ? " dash" : ""}${chart.stack ? " box" : ""}`));
+      item.append(l.name, " ", value);
       chart.readouts.push([value, l.values]);
       return item;
     }));
