@@ -1,6 +1,7 @@
 //! Tasks and the loop that polls them.
 
 use crate::clock::Clock;
+use crate::idle::{Idle, LOOK_NS};
 use crate::near::{Near, Part, Region};
 use crate::socket::{Sources, WAKE_TOKEN};
 use crate::timer::PreciseEntry;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     live: Cell<usize>,
     /// The slot of the task that is polled, or was last.
     polled: Cell<usize>,
+    idle: Idle,
 }
 
 /// What other threads may touch: the queue behind the eventfd. A mutex, since
@@ -158,6 +160,7 @@ impl Reactor {
                 }),
                 live: Cell::new(0),
                 polled: Cell::new(0),
+                idle: Idle::default(),
             }),
         })
     }
@@ -340,20 +343,41 @@ impl Inner {
     fn wait(&self) {
         let idle = self.ready.borrow().is_empty();
         let deadline = self.next_deadline_ns();
+        let may_look = matches!(self.clock, Clock::Real) && idle;
+        if may_look && self.idle.looks() && self.look(deadline) {
+            return;
+        }
         let timeout_ns = match (&self.clock, idle) {
             (_, false) => Some(0),
             (Clock::Real, true) => deadline.map(|at| at.saturating_sub(self.clock.now())),
             (Clock::Simulated(_), true) => deadline.map(|_| 0),
         };
-        let woken = self.sources.wait::<EVENTS_PER_WAIT>(timeout_ns, |token| {
-            if token == WAKE_TOKEN {
-                self.take_remote();
-            }
-        });
+        let woken = self.wait_on_sources(timeout_ns);
         if let (Clock::Simulated(now_ns), true, Some(at)) = (&self.clock, idle && !woken, deadline)
         {
             now_ns.set(now_ns.get().max(at));
         }
+    }
+
+    /// Looks for events for a moment, awake; says whether any came.
+    fn look(&self, deadline: Option<u64>) -> bool {
+        let until_ns = self.clock.now() + LOOK_NS;
+        let until_ns = deadline.map_or(until_ns, |at| at.min(until_ns));
+        loop {
+            let woken = self.wait_on_sources(Some(0));
+            if woken || self.clock.now() >= until_ns {
+                self.idle.learn(woken);
+                return woken;
+            }
+        }
+    }
+
+    fn wait_on_sources(&self, timeout_ns: Option<u64>) -> bool {
+        self.sources.wait::<EVENTS_PER_WAIT>(timeout_ns, |token| {
+            if token == WAKE_TOKEN {
+                self.take_remote();
+            }
+        })
     }
 
     fn next_deadline_ns(&self) -> Option<u64> {

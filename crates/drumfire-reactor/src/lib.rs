@@ -15,6 +15,7 @@
 
 mod clock;
 mod executor;
+mod idle;
 mod near;
 mod socket;
 mod timer;
