@@ -33,7 +33,7 @@ class Tool:
     @property
     def longer(self):
         """How much longer it runs than others: a slow tool is slow to start, which shall not count."""
-        return 4 if self.rate < SLOW else 1
+        return 2 if self.rate < SLOW else 1
 
     def count(self, job):
         """How many requests keep it busy for `job.seconds`; one connection is the network's pace."""
@@ -120,7 +120,7 @@ def locust_command(user):
             '        self.client.get("/")\n'
         )
         users = str(job.connections)
-        seconds = f"{round(max(3, job.seconds * 4))}s"
+        seconds = f"{round(max(3, job.seconds * 2))}s"
         load = ["-u", users, "-r", users, "-t", seconds, "-H", job.url]
         return [install.find("locust"), "-f", path, "--headless", "--json", "--skip-log", *load]
 

@@ -56,7 +56,7 @@ def arguments():
     parser.add_argument("benchmarks", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--drumfire", type=Path, help="the binary; as `make release` builds it if not given")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (3)")
-    parser.add_argument("--seconds", type=float, default=3, help="length of one run of cost (3)")
+    parser.add_argument("--seconds", type=float, default=6, help="length of one run of cost (6)")
     parser.add_argument("--connections", type=numbers, help="for cost, such as 10,100")
     parser.add_argument("--tools", type=names, help=f"for cost, of: {', '.join(peers.TOOLS)}")
     parser.add_argument(
