@@ -21,6 +21,8 @@ use std::task::{Context, Poll, Wake, Waker};
 /// Polls between two looks at the clock, so that a long queue of ready tasks
 /// does not hold a paced arrival back.
 const POLLS_PER_TIMER_CHECK: usize = 16;
+/// Tasks whose memory a core's cache holds anyway.
+const FEW_TASKS: usize = 256;
 /// How far ahead in the queue a task's memory is fetched, and before it the slot that says where it is.
 const FETCHED_AHEAD: usize = 2;
 const SLOTS_FETCHED_AHEAD: usize = 4;
@@ -195,7 +197,9 @@ impl Reactor {
                         }
                     }
                     Some(id) => {
-                        self.inner.fetch_ahead();
+                        if self.inner.live.get() > FEW_TASKS {
+                            self.inner.fetch_ahead();
+                        }
                         self.inner.poll_task(id);
                     }
                     None => break,
