@@ -1,0 +1,328 @@
+//! The coordinator as a state machine: `step(now, input) -> outputs`. It knows no network, clock or disk.
+//!
+//! It owns the roster, the epochs and the ledger. Each file beside this one holds one part of a run's life.
+
+mod before;
+mod commands;
+mod directives;
+mod during;
+mod ending;
+mod restoring;
+
+use crate::epochs::{Epoch, Epochs};
+use crate::ledger::{Balance, Ledger};
+use crate::member::Member;
+use crate::messages::{Command, Directive, Heartbeat, NumberedSnapshot, Phase, Reply};
+use crate::proposal::Proposal;
+use crate::record::Fact;
+use crate::roster::{Heard, Roster};
+use crate::scale::AS_PLANNED_PERMILLE;
+use crate::settings::Settings;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What reaches a coordinator.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Time passes; see [`CoordinatorMachine::wake_ns`].
+    Tick,
+    /// An agent says how it is.
+    Heartbeat(Heartbeat),
+    /// An agent reports.
+    Snapshot(Arc<NumberedSnapshot>),
+    /// An agent's process is known to be gone: it can start nothing more. Never said of one that is only silent.
+    PeerGone(Member),
+    /// A person asks something; the reply carries the same id.
+    Command {
+        /// Names the question.
+        id: u64,
+        /// What is asked.
+        command: Command,
+    },
+}
+
+/// What a coordinator wants done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Make this durable before anything that follows is done.
+    Persist(Fact),
+    /// Send this to the agent it names.
+    Send(Box<Directive>),
+    /// Answer a command.
+    Reply {
+        /// The question.
+        id: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Tell the user interfaces.
+    Event(Event),
+    /// A snapshot is in the ledger: the next of its member.
+    Accepted(Arc<NumberedSnapshot>),
+    /// The run is over, and this is its balance. Stay for a while: agents that ask are told so.
+    Closed(Phase, Balance),
+    /// A later coordinator has taken over; this one does nothing any more.
+    Superseded,
+}
+
+/// What happened, for people to see.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The run has come to another phase.
+    Phase(Phase),
+    /// An agent volunteers.
+    Announced {
+        /// Who.
+        member: Member,
+        /// Its weight.
+        capacity: u32,
+        /// Its version of Drumfire.
+        version: String,
+    },
+    /// An agent cannot take part.
+    Failed(Member, String),
+    /// An agent with a share of the load is lost.
+    Lost {
+        /// Who.
+        member: Member,
+        /// Whether its process is known to be gone; otherwise its lease ended in silence.
+        gone: bool,
+    },
+    /// A new epoch is decided.
+    Epoch(Epoch),
+    /// An epoch could not be decided in time, because these have not promised it.
+    PushedBack(Vec<Member>),
+    /// There have been too many epochs; membership changes nothing any more.
+    EpochLimit,
+    /// An agent's report contradicts its share.
+    Contradiction(Member),
+}
+
+/// The coordinator of one run.
+#[derive(Debug)]
+pub struct CoordinatorMachine {
+    settings: Settings,
+    term: u64,
+    directives: u64,
+    phase: Phase,
+    roster: Roster,
+    epochs: Epochs,
+    ledger: Ledger,
+    proposal: Option<Proposal>,
+    proposals: u64,
+    permille: u32,
+    paused: bool,
+    /// The current phase may last until then, where it has a limit.
+    until_ns: u64,
+    /// How many armed agents are waited for.
+    needed: usize,
+    warm_up: Option<before::WarmUpRound>,
+    warmed_up: bool,
+    start_ns: Option<u64>,
+    stopping: Option<Stopping>,
+    /// Since when no agent has been there.
+    empty_since_ns: Option<u64>,
+    pushed_ns: u64,
+    /// Agents have to be told something now.
+    news: bool,
+    told_of_limit: bool,
+    failed: BTreeSet<Member>,
+    superseded: bool,
+}
+
+/// An early end.
+#[derive(Debug, Clone, PartialEq)]
+struct Stopping {
+    run_ns: u64,
+    end: Phase,
+}
+
+impl CoordinatorMachine {
+    /// A coordinator: of a new run when the record is empty, otherwise of the run that it tells of.
+    /// The seed is what a scaled load's chance is drawn from: the plan's.
+    ///
+    /// # Panics
+    /// When the record is not one that a coordinator of the same settings wrote.
+    pub fn new(
+        settings: Settings,
+        seed: u64,
+        record: impl IntoIterator<Item = Fact>,
+        now_ns: u64,
+        outputs: &mut Vec<Output>,
+    ) -> Self {
+        let mut machine = Self {
+            epochs: Epochs::new(settings.load.clone(), seed),
+            paused: settings.paused,
+            until_ns: now_ns.saturating_add(settings.timing.gather_ns),
+            needed: settings.agents as usize,
+            settings,
+            term: 0,
+            directives: 0,
+            phase: Phase::Gathering,
+            roster: Roster::default(),
+            ledger: Ledger::default(),
+            proposal: None,
+            proposals: 0,
+            permille: AS_PLANNED_PERMILLE,
+            warm_up: None,
+            warmed_up: false,
+            start_ns: None,
+            stopping: None,
+            empty_since_ns: None,
+            pushed_ns: now_ns,
+            news: false,
+            told_of_limit: false,
+            failed: BTreeSet::new(),
+            superseded: false,
+        };
+        machine.restore(record, now_ns);
+        machine.term += 1;
+        outputs.push(Output::Persist(Fact::Term(machine.term)));
+        if machine.phase.is_over() {
+            let end = machine.phase.clone();
+            outputs.push(Output::Closed(end, machine.balance()));
+        }
+        machine
+    }
+
+    /// Takes an input at `now_ns` of the coordinator's clock.
+    pub fn step(&mut self, now_ns: u64, input: Input, outputs: &mut Vec<Output>) {
+        if self.superseded {
+            return;
+        }
+        let mut answer = None;
+        // What only repeats itself, a thousand times a second in a large cluster, is not thought about again.
+        let mut think = true;
+        match input {
+            Input::Tick => {}
+            Input::Heartbeat(heartbeat) => {
+                if heartbeat.term > self.term {
+                    self.superseded = true;
+                    return outputs.push(Output::Superseded);
+                }
+                answer = Some((heartbeat.member.clone(), heartbeat.sent_ns));
+                think = self.hear(heartbeat, now_ns, outputs) != Heard::Nothing;
+            }
+            Input::Snapshot(snapshot) => {
+                think = snapshot.last;
+                self.receive(snapshot, outputs);
+            }
+            Input::PeerGone(member) => self.lose(member, now_ns, outputs),
+            Input::Command { id, command } => {
+                let reply = self.command(command, now_ns, outputs);
+                outputs.push(Output::Reply { id, reply });
+            }
+        }
+        if think {
+            self.advance(now_ns, outputs);
+        }
+        self.tell(answer, now_ns, outputs);
+    }
+
+    /// When to step again at the latest, if nothing comes in before.
+    pub fn wake_ns(&self) -> u64 {
+        self.pushed_ns
+            .saturating_add(self.settings.timing.resend_ns)
+    }
+
+    /// How far the run has come.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The epochs so far.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
+    /// Everything that was reported.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The run's start by the coordinator's clock, once it is agreed.
+    pub fn start_ns(&self) -> Option<u64> {
+        self.start_ns
+    }
+
+    fn advance(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
+        loop {
+            let phase = self.phase.clone();
+            match phase {
+                Phase::Gathering => self.gather(now_ns, outputs),
+                Phase::Preparing => self.prepare(now_ns, outputs),
+                Phase::Armed => self.armed(now_ns, outputs),
+                Phase::WarmingUp => self.warm_up(now_ns, outputs),
+                Phase::Running => self.run(now_ns, outputs),
+                Phase::Draining => self.drain(now_ns, outputs),
+                Phase::Finished | Phase::Stopped(_) | Phase::Failed(_) => return,
+            }
+            if self.phase == phase {
+                return;
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, outputs: &mut Vec<Output>) {
+        self.phase = phase.clone();
+        self.news = true;
+        outputs.push(Output::Event(Event::Phase(phase)));
+    }
+
+    fn hear(&mut self, heartbeat: Heartbeat, now_ns: u64, outputs: &mut Vec<Output>) -> Heard {
+        let member = heartbeat.member.clone();
+        let announced = Event::Announced {
+            member: member.clone(),
+            capacity: heartbeat.capacity,
+            version: heartbeat.version.clone(),
+        };
+        let silence_ns = self.settings.timing.silence_ns;
+        let heard = self.roster.hear(heartbeat, now_ns, silence_ns);
+        if heard == Heard::Newcomer {
+            outputs.push(Output::Event(announced));
+        }
+        let failure = self.roster.get(&member).and_then(|entry| entry.failure());
+        if let Some(reason) = failure.map(str::to_owned)
+            && self.failed.insert(member.clone())
+        {
+            outputs.push(Output::Event(Event::Failed(member, reason)));
+        }
+        heard
+    }
+
+    fn receive(&mut self, snapshot: Arc<NumberedSnapshot>, outputs: &mut Vec<Output>) {
+        // What comes after the balance is closed cannot count any more.
+        if self.phase.is_over() {
+            return;
+        }
+        for accepted in self.ledger.receive(snapshot) {
+            outputs.push(Output::Persist(Fact::Snapshot(Arc::clone(&accepted))));
+            if !self.ledger.audit(&accepted, &self.epochs) {
+                outputs.push(Output::Event(Event::Contradiction(accepted.member.clone())));
+            }
+            outputs.push(Output::Accepted(accepted));
+        }
+    }
+
+    fn lose(&mut self, member: Member, now_ns: u64, outputs: &mut Vec<Output>) {
+        let entry = self.roster.enter(&member, now_ns, 0);
+        if !std::mem::replace(&mut entry.gone, true) {
+            outputs.push(Output::Persist(Fact::Gone(member)));
+        }
+    }
+
+    /// Time since the run's start; 0 before it.
+    fn run_ns(&self, now_ns: u64) -> u64 {
+        self.start_ns
+            .map_or(0, |start_ns| now_ns.saturating_sub(start_ns))
+    }
+
+    fn duration_ns(&self) -> u64 {
+        self.settings.load.duration().as_nanos() as u64
+    }
+
+    fn is_fresh(&self, member: &Member, now_ns: u64) -> bool {
+        let entry = self.roster.get(member);
+        entry.is_some_and(|entry| entry.is_fresh(now_ns, self.settings.timing.silence_ns))
+    }
+}

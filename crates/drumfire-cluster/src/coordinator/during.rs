@@ -1,0 +1,185 @@
+//! While load runs: who is lost, who is new, and the epochs that follow from it.
+
+use super::{CoordinatorMachine, Event, Output};
+use crate::epochs::{Epoch, MAX_EPOCHS};
+use crate::member::Member;
+use crate::messages::{Phase, ProposalId};
+use crate::proposal::{Change, Proposal};
+use crate::record::Fact;
+use crate::settings::Policy;
+use crate::succession::next_slots;
+use std::collections::BTreeSet;
+
+impl CoordinatorMachine {
+    pub(super) fn run(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
+        if self.run_ns(now_ns) >= self.duration_ns() {
+            self.proposal = None;
+            self.until_ns = now_ns.saturating_add(self.settings.timing.drain_ns);
+            return self.enter(Phase::Draining, outputs);
+        }
+        let lost = self.notice_losses(now_ns, outputs);
+        if let Some(member) = lost.filter(|_| self.settings.policy == Policy::Abort) {
+            let reason = format!("agent {member} was lost");
+            return self.end_early(Phase::Failed(reason), now_ns, outputs);
+        }
+        if self.is_abandoned(now_ns) {
+            let reason = "no agent is left".to_owned();
+            return self.end_early(Phase::Failed(reason), now_ns, outputs);
+        }
+        self.follow_members(now_ns, outputs);
+    }
+
+    /// Decides an epoch: from here on it holds.
+    pub(super) fn decide(&mut self, epoch: Epoch, now_ns: u64, outputs: &mut Vec<Output>) {
+        outputs.push(Output::Persist(Fact::Epoch(epoch.clone())));
+        for member in epoch.slots.iter().filter_map(|slot| slot.member.as_ref()) {
+            self.roster.enter(member, now_ns, 0);
+        }
+        outputs.push(Output::Event(Event::Epoch(epoch.clone())));
+        self.epochs
+            .push(epoch)
+            .expect("weights that fit and a scale that was tried make an epoch");
+        self.proposal = None;
+        self.news = true;
+    }
+
+    /// Proposes the epoch that the members call for, decides it when all agree, withdraws it when it is
+    /// no longer called for.
+    fn follow_members(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
+        let Some(change) = self.wanted(now_ns).filter(|change| !change.is_none()) else {
+            return self.withdraw();
+        };
+        let run_ns = self.run_ns(now_ns);
+        let timing = &self.settings.timing;
+        let asked = self.to_ask(&change, now_ns);
+        // One who was expired when it was made and came back since has to be asked too.
+        let same = |pending: &&Proposal| {
+            pending.slots == change.slots
+                && pending.permille == change.permille
+                && asked.is_subset(&pending.asked)
+        };
+        if let Some(pending) = self.proposal.as_ref().filter(same) {
+            if let Some(from_ns) = pending.takes_effect_ns(&self.roster) {
+                let epoch = Epoch {
+                    number: change.last.number + 1,
+                    from_ns: from_ns.max(change.last.from_ns),
+                    permille: change.permille,
+                    slots: change.slots,
+                };
+                return self.decide(epoch, now_ns, outputs);
+            }
+            if run_ns + timing.decide_ns < pending.proposed.holds_from_ns {
+                return;
+            }
+            let waits_for = pending.waits_for(&self.roster).cloned().collect();
+            outputs.push(Output::Event(Event::PushedBack(waits_for)));
+        }
+        let holds_from_ns = run_ns + timing.epoch_lead_ns;
+        let reachable = asked.iter().all(|member| self.is_fresh(member, now_ns));
+        if !reachable || holds_from_ns >= self.duration_ns() {
+            return self.withdraw();
+        }
+        let id = ProposalId {
+            term: self.term,
+            number: self.proposals + 1,
+        };
+        let proposal = Proposal::new(id, holds_from_ns, change, asked, &self.roster);
+        self.proposal = Some(proposal);
+        self.proposals += 1;
+        self.news = true;
+    }
+
+    fn withdraw(&mut self) {
+        self.news |= self.proposal.take().is_some();
+    }
+
+    /// The next epoch, as the members are now; none when there have been too many.
+    fn wanted(&self, now_ns: u64) -> Option<Change<'_>> {
+        let last = self.epochs.latest().filter(|_| !self.told_of_limit)?;
+        let stays = |member: &Member, weight: u32| {
+            let entry = self.roster.get(member)?;
+            let stays = entry.is_willing() && !self.is_expired(member, now_ns);
+            stays.then(|| entry.capacity().unwrap_or(weight))
+        };
+        let newcomers = self.roster.iter().filter(|(member, entry)| {
+            let able = entry.is_willing() && entry.is_able();
+            able && self.is_fresh(member, now_ns) && !self.epochs.includes(member)
+        });
+        let newcomers =
+            newcomers.filter_map(|(member, entry)| Some((member.clone(), entry.capacity()?)));
+        let slots = next_slots(
+            &last.slots,
+            self.settings.policy,
+            stays,
+            newcomers.collect(),
+        );
+        let permille = self.permille;
+        Some(Change {
+            last,
+            slots,
+            permille,
+        })
+    }
+
+    /// Those who have to promise a change: all that it affects, but for those who can start nothing any more.
+    fn to_ask(&self, change: &Change<'_>, now_ns: u64) -> BTreeSet<Member> {
+        let mut affected = change.affected();
+        affected.retain(|member| {
+            let gone = self.roster.get(member).is_some_and(|entry| entry.gone);
+            !gone && !self.is_expired(member, now_ns)
+        });
+        affected
+    }
+
+    /// Whether a silent member's lease has ended: all that it was granted lies behind.
+    fn is_expired(&self, member: &Member, now_ns: u64) -> bool {
+        let run_ns = self.run_ns(now_ns);
+        let entry = self.roster.get(member);
+        !self.is_fresh(member, now_ns) && entry.is_none_or(|entry| entry.horizon_ns <= run_ns)
+    }
+
+    /// Gives one of those that were lost since the last time.
+    fn notice_losses(&mut self, now_ns: u64, outputs: &mut Vec<Output>) -> Option<Member> {
+        let mut noticed = None;
+        for member in self.roster.members() {
+            if !self.epochs.includes(&member) {
+                continue;
+            }
+            let expired = self.is_expired(&member, now_ns);
+            let Some(entry) = self.roster.get_mut(&member) else {
+                continue;
+            };
+            let unwelcome = entry.leaves() && self.settings.policy == Policy::Abort;
+            let lost = entry.gone || expired || unwelcome;
+            if lost && !entry.lost {
+                let gone = entry.gone;
+                let event = Event::Lost {
+                    member: member.clone(),
+                    gone,
+                };
+                outputs.push(Output::Event(event));
+                noticed = Some(member);
+            }
+            entry.lost = lost;
+        }
+        if self.epochs.len() >= MAX_EPOCHS && !self.told_of_limit {
+            self.told_of_limit = true;
+            outputs.push(Output::Event(Event::EpochLimit));
+        }
+        noticed
+    }
+
+    /// Whether there has been nobody for too long who has load or could take it.
+    fn is_abandoned(&mut self, now_ns: u64) -> bool {
+        let members = self.roster.iter();
+        let present =
+            members.filter(|(member, entry)| !entry.gone && !self.is_expired(member, now_ns));
+        let mut present = present.filter(|(_, entry)| entry.is_willing());
+        if present.next().is_some() {
+            self.empty_since_ns = None;
+            return false;
+        }
+        let since_ns = *self.empty_since_ns.get_or_insert(now_ns);
+        now_ns.saturating_sub(since_ns) >= self.settings.timing.empty_ns
+    }
+}

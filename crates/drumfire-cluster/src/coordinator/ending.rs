@@ -1,0 +1,60 @@
+//! The end: the schedule is over or was stopped, the rest comes in, and the balance is closed.
+
+use super::{CoordinatorMachine, Output, Stopping};
+use crate::ledger::{Account, Balance};
+use crate::member::Member;
+use crate::messages::{AgentPhase, Phase};
+use crate::record::Fact;
+use crate::roster::Entry;
+
+impl CoordinatorMachine {
+    /// Ends the run as `end`: at once when no load has run, otherwise when the rest is in.
+    pub(super) fn end_early(&mut self, end: Phase, now_ns: u64, outputs: &mut Vec<Output>) {
+        let run_ns = self.run_ns(now_ns);
+        let stopping = Stopping { run_ns, end };
+        let fact = Fact::Stopping {
+            run_ns,
+            end: stopping.end.clone(),
+        };
+        outputs.push(Output::Persist(fact));
+        self.proposal = None;
+        self.stopping = Some(stopping);
+        self.until_ns = now_ns.saturating_add(self.settings.timing.drain_ns);
+        self.enter(Phase::Draining, outputs);
+    }
+
+    pub(super) fn drain(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
+        let awaited = |(member, entry): (&Member, &Entry)| self.is_awaited(member, entry, now_ns);
+        if now_ns < self.until_ns && self.roster.iter().any(awaited) {
+            return;
+        }
+        let end = self
+            .stopping
+            .as_ref()
+            .map_or(Phase::Finished, |stopping| stopping.end.clone());
+        outputs.push(Output::Persist(Fact::Ended(end.clone())));
+        self.enter(end.clone(), outputs);
+        outputs.push(Output::Closed(end, self.balance()));
+    }
+
+    /// The run's balance, once it is over.
+    fn balance(&self) -> Balance {
+        let stop_ns = self.stopping.as_ref().map(|stopping| stopping.run_ns);
+        self.ledger.balance(&self.epochs, u64::MAX, stop_ns)
+    }
+
+    /// Whether a member may still report something.
+    fn is_awaited(&self, member: &Member, entry: &Entry, now_ns: u64) -> bool {
+        let timing = &self.settings.timing;
+        let silent_ns = now_ns.saturating_sub(entry.heard_ns);
+        let idle = AgentPhase::Drained {
+            last_snapshot: None,
+        };
+        let closed = self.ledger.account(member).is_some_and(Account::is_closed);
+        self.epochs.ever_included(member)
+            && !entry.gone
+            && !closed
+            && entry.phase() != Some(&idle)
+            && silent_ns <= timing.lease_ns + timing.clock_error_ns
+    }
+}

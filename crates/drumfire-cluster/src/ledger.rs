@@ -1,0 +1,184 @@
+//! The coordinator's accounts: every snapshot once, in each agent's order, merged; and at the end planned = started +
+//! dropped, exactly, with what lost agents left unsent worked out from the epochs.
+
+use crate::epochs::Epochs;
+use crate::member::Member;
+use crate::messages::NumberedSnapshot;
+use crate::outbox::MAX_IN_FLIGHT;
+use drumfire_metrics::{DropReason, IterationStats, Snapshot};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The whole of a run's arrivals, and what became of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Arrivals of the epochs' schedules; closed load plans none.
+    pub planned: Option<u64>,
+    /// Started, as reported.
+    pub started: u64,
+    /// Not started, by reason.
+    pub dropped: BTreeMap<DropReason, u64>,
+    /// Snapshots whose counts differ from what their agent owned in their span: a broken agent.
+    pub contradictions: u64,
+}
+
+impl Balance {
+    /// Whether planned is started plus dropped.
+    pub fn is_even(&self) -> bool {
+        let dropped: u64 = self.dropped.values().sum();
+        self.planned
+            .is_none_or(|planned| planned == self.started + dropped)
+    }
+}
+
+/// Everything that has been reported.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    accounts: BTreeMap<Member, Account>,
+    iterations: IterationStats,
+    contradictions: u64,
+}
+
+/// What one member has reported.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// The number of the next snapshot.
+    next: u64,
+    early: BTreeMap<u64, Arc<NumberedSnapshot>>,
+    /// Up to where its arrivals are accounted for, nanoseconds since the run's start.
+    to_ns: u64,
+    closed: bool,
+    total: Snapshot,
+}
+
+impl Account {
+    /// Everything merged.
+    pub fn total(&self) -> &Snapshot {
+        &self.total
+    }
+
+    /// Up to where the member's arrivals are accounted for, nanoseconds since the run's start.
+    pub fn to_ns(&self) -> u64 {
+        self.to_ns
+    }
+
+    /// Whether the member's last snapshot is in.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl Ledger {
+    /// Takes a snapshot; gives those that are now in, in order. One that is in already changes nothing, one that came
+    /// too early waits for the ones before it.
+    pub fn receive(&mut self, snapshot: Arc<NumberedSnapshot>) -> Vec<Arc<NumberedSnapshot>> {
+        let account = self.accounts.entry(snapshot.member.clone()).or_default();
+        let expected = account.next..account.next + MAX_IN_FLIGHT as u64;
+        if !expected.contains(&snapshot.number) {
+            return Vec::new();
+        }
+        account.early.insert(snapshot.number, snapshot);
+        let mut accepted = Vec::new();
+        while let Some(snapshot) = account.early.remove(&account.next) {
+            account.enter(&snapshot);
+            self.iterations.merge(&snapshot.snapshot.iterations);
+            accepted.push(snapshot);
+        }
+        accepted
+    }
+
+    /// Compares a snapshot that is in with what its member owned in its span; whether they agree.
+    pub(crate) fn audit(&mut self, snapshot: &NumberedSnapshot, epochs: &Epochs) -> bool {
+        let iterations = &snapshot.snapshot.iterations;
+        let owned = epochs.owned_between(&snapshot.member, snapshot.from_ns, snapshot.to_ns);
+        let open_load = epochs.planned_before(0).is_some();
+        let agrees = !open_load || owned == iterations.started + iterations.dropped_total();
+        self.contradictions += u64::from(!agrees);
+        agrees
+    }
+
+    /// All snapshots of a member before this number are in.
+    pub fn received_before(&self, member: &Member) -> u64 {
+        self.accounts.get(member).map_or(0, |account| account.next)
+    }
+
+    /// What a member has reported, if anything.
+    pub fn account(&self, member: &Member) -> Option<&Account> {
+        self.accounts.get(member)
+    }
+
+    /// All accounts.
+    pub fn accounts(&self) -> impl Iterator<Item = (&Member, &Account)> {
+        self.accounts.iter()
+    }
+
+    /// All reports merged.
+    pub fn total(&self) -> Snapshot {
+        let mut total = Snapshot::default();
+        for account in self.accounts.values() {
+            total.merge(&account.total);
+        }
+        total
+    }
+
+    /// What is planned before `to_ns` and what has been reported so far.
+    pub fn so_far(&self, epochs: &Epochs, to_ns: u64) -> Balance {
+        Balance {
+            planned: epochs.planned_before(to_ns),
+            started: self.iterations.started,
+            dropped: self.iterations.dropped.clone(),
+            contradictions: self.contradictions,
+        }
+    }
+
+    /// The balance of the arrivals before `to_ns`, when nothing more will be reported of them. What nobody accounted for was
+    /// stopped from `stop_ns` on, or where its agent closed its account; otherwise its agent was lost.
+    pub fn balance(&self, epochs: &Epochs, to_ns: u64, stop_ns: Option<u64>) -> Balance {
+        let mut balance = self.so_far(epochs, to_ns);
+        if let Some(planned) = balance.planned {
+            let reported = balance.started + self.iterations.dropped_total();
+            let open = planned.saturating_sub(reported);
+            let stopped = self.stopped(epochs, to_ns, stop_ns).min(open);
+            balance.drop(DropReason::Stopped, stopped);
+            balance.drop(DropReason::AgentLost, open - stopped);
+        }
+        balance
+    }
+
+    /// Of what is not accounted for, what was due after the stop, or left by an agent that stopped.
+    fn stopped(&self, epochs: &Epochs, to_ns: u64, stop_ns: Option<u64>) -> u64 {
+        let stop_ns = stop_ns.unwrap_or(u64::MAX).min(to_ns);
+        let planned = |at_ns| epochs.planned_before(at_ns).unwrap_or(0);
+        let after_stop = planned(to_ns) - planned(stop_ns);
+        let in_accounts = self.accounts.iter().map(|(member, account)| {
+            let owned = |from_ns, to_ns| epochs.owned_between(member, from_ns, to_ns);
+            let beyond_stop = owned(stop_ns, account.to_ns.min(to_ns));
+            let left = match account.closed {
+                true => owned(account.to_ns, stop_ns),
+                false => 0,
+            };
+            (beyond_stop, left)
+        });
+        let (beyond_stop, left) =
+            in_accounts.fold((0, 0), |sum, (beyond, left)| (sum.0 + beyond, sum.1 + left));
+        (after_stop + left).saturating_sub(beyond_stop)
+    }
+}
+
+impl Account {
+    fn enter(&mut self, snapshot: &NumberedSnapshot) {
+        self.next += 1;
+        self.to_ns = snapshot.to_ns;
+        self.closed = snapshot.last;
+        self.total.append(&snapshot.snapshot);
+        self.total.pack();
+    }
+}
+
+impl Balance {
+    fn drop(&mut self, reason: DropReason, n: u64) {
+        if n > 0 {
+            *self.dropped.entry(reason).or_insert(0) += n;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Many agents, one run: the coordinator and its agents as pure state machines, and the messages between them.
+//!
+//! - the two machines: [`CoordinatorMachine`], [`AgentMachine`]; what they are asked to be: [`Settings`], [`AgentSettings`];
+//! - who owns which arrival: [`Epoch`], [`Epochs`];
+//! - what was reported, once, and what became of the rest: [`Ledger`], [`Balance`];
+//! - what outlives a coordinator: [`Fact`];
+//! - what travels: [`Heartbeat`], [`Directive`], [`NumberedSnapshot`].
+//!
+//! Nothing in here knows a network, a clock, a disk or a source of chance: whoever runs a machine brings time
+//! and messages, and carries out what it asks for.
+
+mod coordinator;
+
+mod agent;
+
+// What they tell each other.
+mod messages;
+
+mod clock_offset;
+mod member;
+mod settings;
+
+// Who takes part, and with what.
+mod epochs;
+mod proposal;
+mod roster;
+mod scale;
+mod succession;
+
+// What was done.
+mod ledger;
+mod outbox;
+mod record;
+
+pub use agent::{AgentInput, AgentMachine, AgentOutput, CATCH_UP_NS, EngineEpoch, NOTICE_NS};
+pub use clock_offset::{ClockOffset, Echo, MIN_ECHOES};
+pub use coordinator::{CoordinatorMachine, Event, Input, Output};
+pub use epochs::{Epoch, Epochs, MAX_EPOCHS, Slot};
+pub use ledger::{Account, Balance, Ledger};
+pub use member::{Digest, Member};
+pub use messages::{
+    AgentEpoch, AgentPhase, AgentStatus, Command, Directive, Grant, Heartbeat, NumberedSnapshot,
+    Order, Phase, Promise, ProposalId, Proposed, Reply, ShareOf, Status,
+};
+pub use outbox::{MAX_IN_FLIGHT, MAX_WAITING, RESEND_NS};
+pub use record::Fact;
+pub use roster::MAX_MEMBERS;
+pub use scale::{AS_PLANNED_PERMILLE, MAX_PERMILLE, scaled};
+pub use settings::{AgentSettings, Policy, Settings, Timing, WarmUp};
