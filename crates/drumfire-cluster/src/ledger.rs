@@ -171,7 +171,6 @@ impl Account {
         self.to_ns = snapshot.to_ns;
         self.closed = snapshot.last;
         self.total.append(&snapshot.snapshot);
-        self.total.pack();
     }
 }
 

@@ -38,7 +38,7 @@ impl CoordinatorMachine {
     }
 
     /// The run's balance, once it is over.
-    fn balance(&self) -> Balance {
+    pub(super) fn balance(&self) -> Balance {
         let stop_ns = self.stopping.as_ref().map(|stopping| stopping.run_ns);
         self.ledger.balance(&self.epochs, u64::MAX, stop_ns)
     }

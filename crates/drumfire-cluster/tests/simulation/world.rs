@@ -1,0 +1,572 @@
+//! One history: agents, coordinators and a bad network in simulated time, until the run is over.
+
+use super::chance::Chance;
+use super::clock::{BEGIN_NS, Clock};
+use super::engine::{ArrivalId, Engine};
+use super::story::{BUNDLE, Fault, MS_NS, SECOND_NS, SEED_OF_LOAD, Story};
+use drumfire_cluster::{
+    AgentInput, AgentMachine, AgentOutput, AgentSettings, Balance, Command, CoordinatorMachine,
+    Digest, Directive, Event, Fact, Heartbeat, Input, Member, NumberedSnapshot, Output, Phase,
+};
+use drumfire_metrics::{Histogram, Snapshot};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+/// A history that is not over by then hangs.
+const LIMIT_NS: u64 = 150 * SECOND_NS;
+
+pub struct World {
+    pub story: Story,
+    pub chance: Chance,
+    pub now_ns: u64,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    happened: u64,
+    pub agents: Vec<Agent>,
+    pub coordinator: Option<Coordinator>,
+    /// What coordinators made durable.
+    pub record: Vec<Fact>,
+    gone: Vec<Member>,
+    /// Everything that was started or dropped, by whom, and which of both.
+    pub handled: BTreeMap<ArrivalId, (Member, bool)>,
+    pub events: Vec<(u64, Event)>,
+    pub closed: Option<(Phase, Balance)>,
+    pub violations: Vec<String>,
+    coordinator_away_until_ns: u64,
+}
+
+pub struct Coordinator {
+    pub machine: CoordinatorMachine,
+    clock: Clock,
+    /// It dies after so many more outputs.
+    dies_after: Option<usize>,
+    back_after_ns: u64,
+}
+
+pub struct Agent {
+    pub member: Member,
+    pub machine: AgentMachine,
+    pub clock: Clock,
+    pub engine: Option<Engine>,
+    /// The process runs.
+    pub alive: bool,
+    /// It ended by itself, with everything delivered that it cared to deliver.
+    pub left_well: bool,
+    pub taken: Vec<Snapshot>,
+    pub started_true_ns: Option<u64>,
+    away_until_ns: u64,
+    wrong_bundle: bool,
+    drained: bool,
+    capacity: u32,
+}
+
+enum Happening {
+    WakeAgent(usize),
+    WakeCoordinator,
+    Look(usize),
+    BundleFetched(usize),
+    Prepared(usize),
+    WarmedUp(usize),
+    ToCoordinator(usize, Letter),
+    ToAgent(Box<Directive>),
+    Gone(Member),
+    StartCoordinator,
+    StartAgent { name: String, capacity: u32 },
+    Fault(Fault),
+}
+
+#[derive(Clone)]
+enum Letter {
+    Heartbeat(Box<Heartbeat>),
+    Snapshot(Arc<NumberedSnapshot>),
+}
+
+impl World {
+    pub fn new(story: Story) -> Self {
+        let mut world = Self {
+            chance: Chance::new(story.seed ^ 0x5eed),
+            now_ns: BEGIN_NS,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            happened: 0,
+            agents: Vec::new(),
+            coordinator: None,
+            record: Vec::new(),
+            gone: Vec::new(),
+            handled: BTreeMap::new(),
+            events: Vec::new(),
+            closed: None,
+            violations: Vec::new(),
+            coordinator_away_until_ns: 0,
+            story,
+        };
+        world.after(0, Happening::StartCoordinator);
+        for index in 0..world.story.agents {
+            let delay_ns = world.chance.within(0..500 * MS_NS);
+            let name = format!("agent-{index}");
+            let capacity = world.chance.pick(&[1, 1, 1, 2]);
+            world.after(delay_ns, Happening::StartAgent { name, capacity });
+        }
+        for (at_ns, fault) in world.story.faults.clone() {
+            world.after(at_ns, Happening::Fault(fault));
+        }
+        world
+    }
+
+    /// Lives the history to its end.
+    pub fn run(&mut self) {
+        while self.closed.is_none() && self.violations.is_empty() {
+            let Some(Reverse((at_ns, key))) = self.queue.pop() else {
+                return self.violate("nothing happens any more".to_owned());
+            };
+            if at_ns > BEGIN_NS + LIMIT_NS {
+                let phase = self
+                    .coordinator
+                    .as_ref()
+                    .map(|it| it.machine.phase().clone());
+                return self.violate(format!("not over after {LIMIT_NS} ns: {phase:?}"));
+            }
+            self.now_ns = at_ns;
+            if let Some(happening) = self.happenings.remove(&key) {
+                self.happen(happening);
+            }
+        }
+    }
+
+    pub fn violate(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    fn after(&mut self, delay_ns: u64, happening: Happening) {
+        self.at(self.now_ns + delay_ns, happening);
+    }
+
+    fn at(&mut self, at_ns: u64, happening: Happening) {
+        self.happened += 1;
+        self.happenings.insert(self.happened, happening);
+        self.queue
+            .push(Reverse((at_ns.max(self.now_ns), self.happened)));
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::WakeAgent(index) => self.wake_agent(index),
+            Happening::WakeCoordinator => self.wake_coordinator(),
+            Happening::Look(index) => self.look_and_report(index),
+            Happening::BundleFetched(index) => {
+                let wrong = std::mem::take(&mut self.agents[index].wrong_bundle);
+                let digest = if wrong { Digest([9; 32]) } else { BUNDLE };
+                self.step_agent(index, AgentInput::Bundle(Ok(digest)));
+            }
+            Happening::Prepared(index) => self.step_agent(index, AgentInput::Prepared(Ok(()))),
+            Happening::WarmedUp(index) => self.step_agent(index, AgentInput::WarmedUp),
+            Happening::ToCoordinator(index, letter) => self.deliver(index, letter),
+            Happening::ToAgent(directive) => self.direct(directive),
+            Happening::Gone(member) => {
+                self.gone.push(member.clone());
+                self.step_coordinator(Input::PeerGone(member));
+            }
+            Happening::StartCoordinator => self.start_coordinator(),
+            Happening::StartAgent { name, capacity } => self.start_agent(&name, capacity),
+            Happening::Fault(fault) => self.befall(fault),
+        }
+    }
+
+    fn befall(&mut self, fault: Fault) {
+        match fault {
+            Fault::KillAgent {
+                agent,
+                noticed,
+                back_after_ns,
+            } => self.kill_agent(agent, noticed, back_after_ns),
+            Fault::Leave { agent } => self.step_agent(agent, AgentInput::Leave),
+            Fault::Join { capacity } => {
+                let name = format!("agent-{}", self.agents.len());
+                self.start_agent(&name, capacity);
+            }
+            Fault::Partition { agent, for_ns } => {
+                if let Some(agent) = self.agents.get_mut(agent) {
+                    agent.away_until_ns = self.now_ns + for_ns;
+                }
+            }
+            Fault::KillCoordinator {
+                outputs,
+                back_after_ns,
+            } => {
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.dies_after = Some(outputs);
+                    coordinator.back_after_ns = back_after_ns;
+                }
+            }
+            Fault::PartitionCoordinator { for_ns } => {
+                self.coordinator_away_until_ns = self.now_ns + for_ns;
+            }
+            Fault::Scale { permille } => self.command(Command::Scale { permille }),
+            Fault::Stop => self.command(Command::Stop {
+                reason: "as asked".to_owned(),
+            }),
+            Fault::WrongBundle { agent } => {
+                if let Some(agent) = self.agents.get_mut(agent) {
+                    agent.wrong_bundle = true;
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.step_coordinator(Input::Command { id: 1, command });
+    }
+
+    fn clock(&mut self) -> Clock {
+        let ahead_ns = self.chance.signed(self.story.clock_error_ns as i64);
+        Clock {
+            ahead_ns,
+            fast_ppm: self.chance.signed(50),
+        }
+    }
+
+    // Agents.
+
+    fn start_agent(&mut self, name: &str, capacity: u32) {
+        let clock = self.clock();
+        let member = Member::new(name, self.agents.len() as u64 + 1);
+        let mut settings = AgentSettings::new(member.clone(), "0.1.0");
+        settings.capacity = capacity;
+        settings.heartbeat_ns = 500 * MS_NS;
+        settings.busy_heartbeat_ns = 120 * MS_NS;
+        self.agents.push(Agent {
+            machine: AgentMachine::new(settings, clock.at(self.now_ns)),
+            member,
+            clock,
+            engine: None,
+            alive: true,
+            left_well: false,
+            taken: Vec::new(),
+            started_true_ns: None,
+            away_until_ns: 0,
+            wrong_bundle: false,
+            drained: false,
+            capacity,
+        });
+        self.wake_agent(self.agents.len() - 1);
+    }
+
+    fn kill_agent(&mut self, index: usize, noticed: bool, back_after_ns: Option<u64>) {
+        if !self.agents.get(index).is_some_and(|agent| agent.alive) {
+            return;
+        }
+        self.look(index);
+        self.agents[index].alive = false;
+        let member = self.agents[index].member.clone();
+        if noticed {
+            let delay_ns = self.chance.within(100 * MS_NS..SECOND_NS);
+            self.after(delay_ns, Happening::Gone(member.clone()));
+        }
+        if let Some(delay_ns) = back_after_ns {
+            let name = member.agent.to_string();
+            let capacity = self.agents[index].capacity;
+            self.after(delay_ns, Happening::StartAgent { name, capacity });
+        }
+    }
+
+    fn wake_agent(&mut self, index: usize) {
+        self.step_agent(index, AgentInput::Tick);
+        let agent = &self.agents[index];
+        if agent.alive {
+            let at_ns = agent.clock.true_ns(agent.machine.wake_ns());
+            self.at(at_ns.max(self.now_ns + MS_NS), Happening::WakeAgent(index));
+        }
+    }
+
+    fn step_agent(&mut self, index: usize, input: AgentInput) {
+        let Some(agent) = self.agents.get_mut(index).filter(|agent| agent.alive) else {
+            return;
+        };
+        let mut outputs = Vec::new();
+        let own_ns = agent.clock.at(self.now_ns);
+        agent.machine.step(own_ns, input, &mut outputs);
+        for output in outputs {
+            self.carry_out(index, output);
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, output: AgentOutput) {
+        // A real engine has gone on until now.
+        self.look(index);
+        let agent = &mut self.agents[index];
+        match output {
+            AgentOutput::Send(heartbeat) => self.post(index, Letter::Heartbeat(heartbeat)),
+            AgentOutput::SendSnapshot(snapshot) => self.post(index, Letter::Snapshot(snapshot)),
+            AgentOutput::Fetch(_) => {
+                let delay_ns = self.chance.within(10 * MS_NS..400 * MS_NS);
+                self.after(delay_ns, Happening::BundleFetched(index));
+            }
+            AgentOutput::Prepare => {
+                let delay_ns = self.chance.within(10 * MS_NS..400 * MS_NS);
+                self.after(delay_ns, Happening::Prepared(index));
+            }
+            AgentOutput::WarmUp {
+                start_ns,
+                duration_ns,
+                ..
+            } => {
+                let end_ns = agent.clock.true_ns(start_ns + duration_ns);
+                self.at(end_ns, Happening::WarmedUp(index));
+            }
+            AgentOutput::Start { start_ns } => {
+                agent.engine = Some(Engine::new(&self.story.settings.load, start_ns));
+                agent.started_true_ns = Some(agent.clock.true_ns(start_ns));
+                self.after(0, Happening::Look(index));
+            }
+            AgentOutput::Finished => self.finish(index),
+            AgentOutput::Epoch(_)
+            | AgentOutput::Advance { .. }
+            | AgentOutput::Close { .. }
+            | AgentOutput::Stop => {
+                if let Some(engine) = &mut agent.engine {
+                    steer(engine, output);
+                }
+                self.look(index);
+            }
+        }
+    }
+
+    /// The process ends by itself.
+    fn finish(&mut self, index: usize) {
+        let agent = &mut self.agents[index];
+        agent.alive = false;
+        agent.left_well = true;
+        let member = agent.member.clone();
+        self.after(200 * MS_NS, Happening::Gone(member));
+    }
+
+    fn look(&mut self, index: usize) {
+        let agent = &mut self.agents[index];
+        let own_ns = agent.clock.at(self.now_ns);
+        let Some(engine) = &mut agent.engine else {
+            return;
+        };
+        for (id, started) in engine.look(own_ns, &mut self.chance) {
+            let doer = (agent.member.clone(), started);
+            if let Some((first, _)) = self.handled.insert(id, doer) {
+                let second = &agent.member;
+                self.violations
+                    .push(format!("arrival {id:?} belongs to {first} and to {second}"));
+            }
+        }
+    }
+
+    fn look_and_report(&mut self, index: usize) {
+        if !self.agents[index].alive {
+            return;
+        }
+        self.look(index);
+        let agent = &mut self.agents[index];
+        let Some(engine) = agent.engine.as_mut().filter(|_| !agent.drained) else {
+            return;
+        };
+        let snapshot = engine.take();
+        agent.taken.push(snapshot.clone());
+        let input = match engine.drained() {
+            Some(to_ns) => {
+                agent.drained = true;
+                AgentInput::Drained { snapshot, to_ns }
+            }
+            None => {
+                let to_ns = engine.done_ns;
+                AgentInput::Snapshot { snapshot, to_ns }
+            }
+        };
+        self.step_agent(index, input);
+        let delay_ns = self.chance.within(200 * MS_NS..700 * MS_NS);
+        self.after(delay_ns, Happening::Look(index));
+    }
+
+    // Coordinators.
+
+    fn start_coordinator(&mut self) {
+        let clock = self.clock();
+        let settings = self.story.settings.clone();
+        let mut outputs = Vec::new();
+        let machine = CoordinatorMachine::new(
+            settings,
+            SEED_OF_LOAD,
+            self.record.clone(),
+            clock.at(self.now_ns),
+            &mut outputs,
+        );
+        self.coordinator = Some(Coordinator {
+            machine,
+            clock,
+            dies_after: None,
+            back_after_ns: 0,
+        });
+        self.carry_out_all(outputs);
+        for member in self.gone.clone() {
+            self.step_coordinator(Input::PeerGone(member));
+        }
+        self.wake_coordinator();
+    }
+
+    fn wake_coordinator(&mut self) {
+        self.step_coordinator(Input::Tick);
+        if let Some(coordinator) = &self.coordinator {
+            let at_ns = coordinator.clock.true_ns(coordinator.machine.wake_ns());
+            self.at(at_ns.max(self.now_ns + MS_NS), Happening::WakeCoordinator);
+        }
+    }
+
+    fn step_coordinator(&mut self, input: Input) {
+        let Some(coordinator) = &mut self.coordinator else {
+            return;
+        };
+        let mut outputs = Vec::new();
+        let own_ns = coordinator.clock.at(self.now_ns);
+        coordinator.machine.step(own_ns, input, &mut outputs);
+        self.carry_out_all(outputs);
+    }
+
+    fn carry_out_all(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            let Some(coordinator) = &mut self.coordinator else {
+                return;
+            };
+            if let Some(left) = &mut coordinator.dies_after {
+                if *left == 0 {
+                    let delay_ns = coordinator.back_after_ns;
+                    self.coordinator = None;
+                    return self.after(delay_ns, Happening::StartCoordinator);
+                }
+                *left -= 1;
+            }
+            match output {
+                Output::Persist(fact) => self.record.push(fact),
+                Output::Send(directive) => self.post_directive(directive),
+                Output::Event(event) => self.events.push((self.now_ns, event)),
+                Output::Closed(phase, balance) => self.closed = Some((phase, balance)),
+                Output::Superseded => self.violate("a lone coordinator is superseded".to_owned()),
+                Output::Accepted(_) | Output::Reply { .. } => {}
+            }
+        }
+    }
+
+    // The network.
+
+    fn post(&mut self, index: usize, letter: Letter) {
+        if self.is_away(index) {
+            return;
+        }
+        for delay_ns in self.delays() {
+            self.after(delay_ns, Happening::ToCoordinator(index, letter.clone()));
+        }
+    }
+
+    fn post_directive(&mut self, directive: Box<Directive>) {
+        for delay_ns in self.delays() {
+            self.after(delay_ns, Happening::ToAgent(directive.clone()));
+        }
+    }
+
+    fn deliver(&mut self, index: usize, letter: Letter) {
+        if self.is_away(index) {
+            return;
+        }
+        self.step_coordinator(match letter {
+            Letter::Heartbeat(heartbeat) => Input::Heartbeat(*heartbeat),
+            Letter::Snapshot(snapshot) => Input::Snapshot(snapshot),
+        });
+    }
+
+    fn direct(&mut self, directive: Box<Directive>) {
+        let mut agents = self.agents.iter();
+        let Some(index) = agents.position(|agent| agent.member == directive.to) else {
+            return;
+        };
+        if !self.is_away(index) {
+            self.look(index);
+            self.step_agent(index, AgentInput::Directive(directive));
+        }
+    }
+
+    fn is_away(&self, index: usize) -> bool {
+        self.is_cut_off(&self.agents[index])
+    }
+
+    /// What happened, for a person to read.
+    pub fn tale(&self) -> String {
+        let seconds = |ns: u64| ns as f64 / SECOND_NS as f64;
+        let faults = self.story.faults.iter();
+        let faults = faults.map(|(at_ns, fault)| (*at_ns, format!("{fault:?}")));
+        let events = self.events.iter();
+        let events = events.map(|(at_ns, event)| (at_ns - BEGIN_NS, format!("    {event:?}")));
+        let mut lines: Vec<(u64, String)> = faults.chain(events).collect();
+        lines.sort();
+        let lines = lines
+            .iter()
+            .map(|(at_ns, line)| format!("{:9.3} s {line}\n", seconds(*at_ns)));
+        format!(
+            "{:?}, {:?}\n{}",
+            self.story.settings.policy,
+            self.story.network,
+            lines.collect::<String>()
+        )
+    }
+
+    /// Whether nothing goes to or from an agent now.
+    pub fn is_cut_off(&self, agent: &Agent) -> bool {
+        self.now_ns < agent.away_until_ns.max(self.coordinator_away_until_ns)
+    }
+
+    /// One delay for each copy that arrives.
+    fn delays(&mut self) -> Vec<u64> {
+        let network = self.story.network;
+        let copies = match () {
+            () if self.chance.happens(network.lost_permille) => 0,
+            () if self.chance.happens(network.doubled_permille) => 2,
+            () => 1,
+        };
+        let delay = |chance: &mut Chance| {
+            let delay_ns = chance.within(network.least_delay_ns..network.most_delay_ns);
+            match chance.happens(network.slow_permille) {
+                true => delay_ns * chance.within(1..10),
+                false => delay_ns,
+            }
+        };
+        (0..copies).map(|_| delay(&mut self.chance)).collect()
+    }
+}
+
+impl Agent {
+    /// Everything it recorded.
+    pub fn recorded(&self) -> Snapshot {
+        let mut recorded = Snapshot::default();
+        self.taken
+            .iter()
+            .for_each(|snapshot| recorded.append(snapshot));
+        recorded
+    }
+
+    /// Whether what was accepted of it is what it recorded up to some snapshot.
+    pub fn recorded_so_far(&self, accepted: &Histogram) -> bool {
+        let mut so_far = Histogram::new();
+        accepted.is_empty()
+            || self.taken.iter().any(|snapshot| {
+                so_far.merge(&snapshot.iterations.duration_us);
+                so_far == *accepted
+            })
+    }
+}
+
+fn steer(engine: &mut Engine, output: AgentOutput) {
+    match output {
+        AgentOutput::Epoch(epoch) => engine.epoch(epoch),
+        AgentOutput::Advance {
+            until_ns,
+            drop_before_ns,
+        } => engine.advance(until_ns, drop_before_ns),
+        AgentOutput::Close { at_ns } => engine.close(at_ns),
+        AgentOutput::Stop => engine.stop(),
+        _ => {}
+    }
+}
