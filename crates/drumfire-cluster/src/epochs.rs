@@ -320,7 +320,7 @@ mod tests {
         #[test]
         fn weights_always_fit(weights in prop::collection::vec(1..=u32::MAX, 1..100)) {
             let fitted = fitting(weights.clone());
-            prop_assert!(Share::split(&fitted).is_ok());
+            prop_assert!(fitted.iter().map(|&weight| u64::from(weight)).sum::<u64>() <= u64::from(MAX_SHARE_PERIOD));
             prop_assert_eq!(fitted.len(), weights.len());
             prop_assert!(fitted.iter().all(|&weight| weight > 0));
         }

@@ -32,6 +32,10 @@ mod ledger;
 mod outbox;
 mod record;
 
+// What it looks like on the way.
+mod signing;
+mod wire;
+
 pub use agent::{AgentInput, AgentMachine, AgentOutput, CATCH_UP_NS, EngineEpoch, NOTICE_NS};
 pub use clock_offset::{ClockOffset, Echo, MIN_ECHOES};
 pub use coordinator::{CoordinatorMachine, Event, Input, Output};
@@ -47,3 +51,9 @@ pub use record::Fact;
 pub use roster::MAX_MEMBERS;
 pub use scale::{AS_PLANNED_PERMILLE, MAX_PERMILLE, scaled};
 pub use settings::{AgentSettings, Policy, Settings, Timing, WarmUp};
+pub use signing::{MAX_NONCES, MIN_KEY_BYTES, Refusal, RunKey, Signer, VALIDITY_MS, Verifier};
+pub use wire::{
+    MAX_MESSAGE_BYTES, WIRE_VERSION, WireError, read_command, read_directive, read_fact,
+    read_heartbeat, read_reply, write_command, write_directive, write_fact, write_heartbeat,
+    write_reply,
+};

@@ -12,8 +12,21 @@ pub fn broken(world: &World) -> Vec<String> {
     if broken.is_empty() {
         broken.extend(balance(world));
         broken.extend(histograms(world));
+        broken.extend(record(world));
     }
     broken
+}
+
+/// The record alone tells the same as the coordinator that wrote it.
+fn record(world: &World) -> Option<String> {
+    let (closed, total) = world.closed_again();
+    let same = closed == world.closed && total == accepted(world);
+    (!same).then(|| {
+        format!(
+            "the record tells {closed:?}, the coordinator {:?}",
+            world.closed
+        )
+    })
 }
 
 /// Planned = started + dropped, counted in two ways.

@@ -55,35 +55,33 @@ impl Engine {
         }
     }
 
-    /// # Panics
-    /// When the epoch would change who owns what this agent has started already.
-    pub fn epoch(&mut self, epoch: EngineEpoch) {
-        assert!(
-            epoch.from_ns >= self.done_ns || self.epochs.is_empty(),
-            "epoch {} begins at {} ns, and the agent has gone to {} ns",
-            epoch.number,
-            epoch.from_ns,
-            self.done_ns,
-        );
+    /// Whether the epoch leaves alone what this agent has started already.
+    #[must_use]
+    pub fn epoch(&mut self, epoch: &EngineEpoch) -> bool {
         let Ok(Load::Open(load)) = scaled(&self.load, epoch.permille, SEED_OF_LOAD) else {
             panic!("histories run open load");
         };
         let schedule = epoch.share.iter().flat_map(|share| load.schedule(share));
         let own = schedule.map(|arrival| (arrival.number, arrival.at.as_nanos() as u64));
-        self.epochs.push(Stretch {
+        let stretch = Stretch {
             from_ns: epoch.from_ns,
             permille: epoch.permille,
             own: own.collect(),
-        });
+        };
+        let same = self
+            .epochs
+            .last()
+            .is_none_or(|last| (last.permille, &last.own) == (stretch.permille, &stretch.own));
+        self.epochs.push(stretch);
+        same || epoch.from_ns >= self.done_ns
     }
 
-    pub fn advance(&mut self, until_ns: u64, drop_before_ns: u64) {
-        assert!(
-            until_ns >= self.done_ns,
-            "the agent has gone further already"
-        );
+    /// Whether the agent has not gone further already.
+    #[must_use]
+    pub fn advance(&mut self, until_ns: u64, drop_before_ns: u64) -> bool {
         self.until_ns = until_ns;
         self.drop_before_ns = self.drop_before_ns.max(drop_before_ns);
+        until_ns >= self.done_ns
     }
 
     pub fn close(&mut self, at_ns: u64) {

@@ -324,8 +324,15 @@ impl World {
             | AgentOutput::Advance { .. }
             | AgentOutput::Close { .. }
             | AgentOutput::Stop => {
-                if let Some(engine) = &mut agent.engine {
-                    steer(engine, output);
+                let output = &output;
+                if let Some(engine) = &mut agent.engine
+                    && !steer(engine, output)
+                {
+                    let what = format!(
+                        "{} has gone to {} ns: {output:?}",
+                        agent.member, engine.done_ns
+                    );
+                    self.violate(what);
                 }
                 self.look(index);
             }
@@ -444,11 +451,25 @@ impl World {
                 Output::Persist(fact) => self.record.push(fact),
                 Output::Send(directive) => self.post_directive(directive),
                 Output::Event(event) => self.events.push((self.now_ns, event)),
-                Output::Closed(phase, balance) => self.closed = Some((phase, balance)),
+                Output::Closed(phase, balance) => return self.closed = Some((phase, balance)),
                 Output::Superseded => self.violate("a lone coordinator is superseded".to_owned()),
                 Output::Accepted(_) | Output::Reply { .. } => {}
             }
         }
+    }
+
+    /// What a coordinator that is started after the end makes of the record.
+    pub fn closed_again(&self) -> (Option<(Phase, Balance)>, Snapshot) {
+        let mut outputs = Vec::new();
+        let settings = self.story.settings.clone();
+        let record = self.record.clone();
+        let machine =
+            CoordinatorMachine::new(settings, SEED_OF_LOAD, record, self.now_ns, &mut outputs);
+        let closed = outputs.into_iter().find_map(|output| match output {
+            Output::Closed(phase, balance) => Some((phase, balance)),
+            _ => None,
+        });
+        (closed, machine.ledger().total())
     }
 
     // The network.
@@ -558,15 +579,17 @@ impl Agent {
     }
 }
 
-fn steer(engine: &mut Engine, output: AgentOutput) {
+/// Whether the engine was told in time.
+fn steer(engine: &mut Engine, output: &AgentOutput) -> bool {
     match output {
-        AgentOutput::Epoch(epoch) => engine.epoch(epoch),
+        AgentOutput::Epoch(epoch) => return engine.epoch(epoch),
         AgentOutput::Advance {
             until_ns,
             drop_before_ns,
-        } => engine.advance(until_ns, drop_before_ns),
-        AgentOutput::Close { at_ns } => engine.close(at_ns),
+        } => return engine.advance(*until_ns, *drop_before_ns),
+        AgentOutput::Close { at_ns } => engine.close(*at_ns),
         AgentOutput::Stop => engine.stop(),
         _ => {}
     }
+    true
 }
