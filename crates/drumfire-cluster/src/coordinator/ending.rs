@@ -1,6 +1,6 @@
 //! The end: the schedule is over or was stopped, the rest comes in, and the balance is closed.
 
-use super::{CoordinatorMachine, Output, Stopping};
+use super::{CoordinatorMachine, Event, Output, Stopping};
 use crate::ledger::{Account, Balance};
 use crate::member::Member;
 use crate::messages::{AgentPhase, Phase};
@@ -28,6 +28,7 @@ impl CoordinatorMachine {
         if now_ns < self.until_ns && self.roster.iter().any(awaited) {
             return;
         }
+        self.give_up_the_others(outputs);
         let end = self
             .stopping
             .as_ref()
@@ -43,18 +44,37 @@ impl CoordinatorMachine {
         self.ledger.balance(&self.epochs, u64::MAX, stop_ns)
     }
 
+    /// Says whose rest will never come.
+    fn give_up_the_others(&mut self, outputs: &mut Vec<Output>) {
+        for member in self.roster.members() {
+            let owes = self.owes(&member);
+            let entry = self.roster.get_mut(&member);
+            let Some(entry) = entry.filter(|entry| owes && !entry.lost) else {
+                continue;
+            };
+            entry.lost = true;
+            let gone = entry.gone;
+            outputs.push(Output::Event(Event::Lost { member, gone }));
+        }
+    }
+
     /// Whether a member may still report something.
     fn is_awaited(&self, member: &Member, entry: &Entry, now_ns: u64) -> bool {
         let timing = &self.settings.timing;
-        let silent_ns = now_ns.saturating_sub(entry.heard_ns);
+        // One who is silent when the load ends may still come back with what it did.
+        let drains_since_ns = self.until_ns.saturating_sub(timing.drain_ns);
+        let silent_ns = now_ns.saturating_sub(entry.heard_ns.max(drains_since_ns));
+        let may_come = silent_ns <= timing.lease_ns + timing.clock_error_ns;
+        !entry.gone && may_come && self.owes(member)
+    }
+
+    /// Whether a member had a part and has not reported the last of it.
+    fn owes(&self, member: &Member) -> bool {
         let idle = AgentPhase::Drained {
             last_snapshot: None,
         };
+        let phase = self.roster.get(member).and_then(Entry::phase);
         let closed = self.ledger.account(member).is_some_and(Account::is_closed);
-        self.epochs.ever_included(member)
-            && !entry.gone
-            && !closed
-            && entry.phase() != Some(&idle)
-            && silent_ns <= timing.lease_ns + timing.clock_error_ns
+        self.epochs.ever_included(member) && !closed && phase != Some(&idle)
     }
 }

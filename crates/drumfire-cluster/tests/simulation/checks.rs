@@ -1,8 +1,8 @@
 //! What holds after every history.
 
 use super::story::SEED_OF_LOAD;
-use super::world::World;
-use drumfire_cluster::{Epoch, Fact, scaled};
+use super::world::{Agent, World};
+use drumfire_cluster::{Epoch, Event, Fact, scaled};
 use drumfire_metrics::{DropReason, Snapshot};
 use drumfire_plan::Load;
 
@@ -127,7 +127,7 @@ fn histograms(world: &World) -> Vec<String> {
             .map(|account| account.total().clone())
             .unwrap_or_default();
         let (member, recorded) = (&agent.member, agent.recorded());
-        let survived = agent.left_well || agent.alive && !was_lost(world, agent);
+        let survived = agent.left_well || agent.alive && !given_up(world, agent);
         if survived && accepted.iterations != recorded.iterations {
             let (theirs, ours) = (recorded.iterations.started, accepted.iterations.started);
             broken.push(format!(
@@ -147,12 +147,16 @@ fn histograms(world: &World) -> Vec<String> {
     broken
 }
 
-/// Whether the coordinator had to close the run without an agent that was still running.
-fn was_lost(world: &World, agent: &super::world::Agent) -> bool {
+/// Whether the coordinator had to close the run without the rest of an agent that was cut off for too long.
+fn given_up(world: &World, agent: &Agent) -> bool {
+    let lost = world
+        .events
+        .iter()
+        .any(|(_, event)| matches!(event, Event::Lost { member, .. } if *member == agent.member));
     let closed = world.coordinator.as_ref().and_then(|it| {
         let account = it.machine.ledger().account(&agent.member)?;
         Some(account.is_closed())
     });
-    let silent = world.is_cut_off(agent);
-    !closed.unwrap_or(false) && silent
+    let cut_off = agent.cut_off || world.story.network.lost_permille > 150;
+    lost && cut_off && !closed.unwrap_or(false)
 }

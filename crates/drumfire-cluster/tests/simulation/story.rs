@@ -15,6 +15,8 @@ pub struct Story {
     pub seed: u64,
     pub settings: Settings,
     pub agents: usize,
+    /// What agents may weigh.
+    pub capacities: [u32; 4],
     pub network: Network,
     /// What happens, and how long after the beginning.
     pub faults: Vec<(u64, Fault)>,
@@ -66,6 +68,8 @@ pub enum Fault {
         permille: u32,
     },
     Stop,
+    Resume,
+    Status,
     /// The next agent that fetches gets another bundle.
     WrongBundle {
         agent: usize,
@@ -151,6 +155,7 @@ impl Story {
                 timing: timing(),
             },
             agents,
+            capacities: [1, 1, 1, 2],
             network: Network {
                 least_delay_ns: MS_NS,
                 most_delay_ns: chance.pick(&[3, 20, 60]) * MS_NS,
@@ -162,6 +167,44 @@ impl Story {
             clock_error_ns: chance.pick(&[50, 400]) * MS_NS,
             encoded: seed.is_multiple_of(10),
         }
+    }
+}
+
+/// A run without chance: `seconds` of 60 arrivals per second on a good network, with the usual periods.
+pub fn plain(agents: usize, seconds: u64, faults: Vec<(u64, Fault)>) -> Story {
+    let stage = OpenStage {
+        name: None,
+        duration: Duration::from_secs(seconds),
+        arrivals: Arrivals::Constant { per_second: 60.0 },
+        spacing: Spacing::Uniform,
+        max_users: None,
+    };
+    let load = OpenLoad::new(vec![stage], SEED_OF_LOAD).expect("a valid load");
+    Story {
+        seed: 1,
+        settings: Settings {
+            run: "run-1".to_owned(),
+            bundle: BUNDLE,
+            load: Load::Open(load),
+            agents: agents as u32,
+            quorum: agents as u32,
+            policy: Policy::Rebalance,
+            paused: false,
+            warm_up: None,
+            timing: Timing::default(),
+        },
+        agents,
+        capacities: [1; 4],
+        network: Network {
+            least_delay_ns: MS_NS,
+            most_delay_ns: 20 * MS_NS,
+            slow_permille: 0,
+            lost_permille: 0,
+            doubled_permille: 0,
+        },
+        faults,
+        clock_error_ns: 50 * MS_NS,
+        encoded: false,
     }
 }
 

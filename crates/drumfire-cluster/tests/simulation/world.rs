@@ -2,11 +2,13 @@
 
 use super::chance::Chance;
 use super::clock::{BEGIN_NS, Clock};
+use super::courier::{Courier, altered, recalled};
 use super::engine::{ArrivalId, Engine};
 use super::story::{BUNDLE, Fault, MS_NS, SECOND_NS, SEED_OF_LOAD, Story};
 use drumfire_cluster::{
     AgentInput, AgentMachine, AgentOutput, AgentSettings, Balance, Command, CoordinatorMachine,
     Digest, Directive, Event, Fact, Heartbeat, Input, Member, NumberedSnapshot, Output, Phase,
+    Reply,
 };
 use drumfire_metrics::{Histogram, Snapshot};
 use std::cmp::Reverse;
@@ -34,6 +36,11 @@ pub struct World {
     pub closed: Option<(Phase, Balance)>,
     pub violations: Vec<String>,
     coordinator_away_until_ns: u64,
+    /// Carries messages as bytes, where the story says so.
+    courier: Option<Courier>,
+    /// The agreed start in true time.
+    pub start_true_ns: Option<u64>,
+    pub replies: Vec<Reply>,
 }
 
 pub struct Coordinator {
@@ -55,6 +62,8 @@ pub struct Agent {
     pub left_well: bool,
     pub taken: Vec<Snapshot>,
     pub started_true_ns: Option<u64>,
+    /// It was partitioned at least once.
+    pub cut_off: bool,
     away_until_ns: u64,
     wrong_bundle: bool,
     drained: bool,
@@ -69,7 +78,7 @@ enum Happening {
     Prepared(usize),
     WarmedUp(usize),
     ToCoordinator(usize, Letter),
-    ToAgent(Box<Directive>),
+    ToAgent(Member, Order),
     Gone(Member),
     StartCoordinator,
     StartAgent { name: String, capacity: u32 },
@@ -80,6 +89,13 @@ enum Happening {
 enum Letter {
     Heartbeat(Box<Heartbeat>),
     Snapshot(Arc<NumberedSnapshot>),
+    Sealed(Vec<u8>),
+}
+
+#[derive(Clone)]
+enum Order {
+    Open(Box<Directive>),
+    Sealed(Vec<u8>),
 }
 
 impl World {
@@ -99,13 +115,16 @@ impl World {
             closed: None,
             violations: Vec::new(),
             coordinator_away_until_ns: 0,
+            courier: story.encoded.then(|| Courier::new(story.seed)),
+            start_true_ns: None,
+            replies: Vec::new(),
             story,
         };
         world.after(0, Happening::StartCoordinator);
         for index in 0..world.story.agents {
             let delay_ns = world.chance.within(0..500 * MS_NS);
             let name = format!("agent-{index}");
-            let capacity = world.chance.pick(&[1, 1, 1, 2]);
+            let capacity = world.chance.pick(&world.story.capacities);
             world.after(delay_ns, Happening::StartAgent { name, capacity });
         }
         for (at_ns, fault) in world.story.faults.clone() {
@@ -162,7 +181,7 @@ impl World {
             Happening::Prepared(index) => self.step_agent(index, AgentInput::Prepared(Ok(()))),
             Happening::WarmedUp(index) => self.step_agent(index, AgentInput::WarmedUp),
             Happening::ToCoordinator(index, letter) => self.deliver(index, letter),
-            Happening::ToAgent(directive) => self.direct(directive),
+            Happening::ToAgent(member, order) => self.direct(&member, order),
             Happening::Gone(member) => {
                 self.gone.push(member.clone());
                 self.step_coordinator(Input::PeerGone(member));
@@ -188,6 +207,7 @@ impl World {
             Fault::Partition { agent, for_ns } => {
                 if let Some(agent) = self.agents.get_mut(agent) {
                     agent.away_until_ns = self.now_ns + for_ns;
+                    agent.cut_off = true;
                 }
             }
             Fault::KillCoordinator {
@@ -201,8 +221,13 @@ impl World {
             }
             Fault::PartitionCoordinator { for_ns } => {
                 self.coordinator_away_until_ns = self.now_ns + for_ns;
+                self.agents
+                    .iter_mut()
+                    .for_each(|agent| agent.cut_off = true);
             }
             Fault::Scale { permille } => self.command(Command::Scale { permille }),
+            Fault::Resume => self.command(Command::Resume),
+            Fault::Status => self.command(Command::Status),
             Fault::Stop => self.command(Command::Stop {
                 reason: "as asked".to_owned(),
             }),
@@ -244,6 +269,7 @@ impl World {
             left_well: false,
             taken: Vec::new(),
             started_true_ns: None,
+            cut_off: false,
             away_until_ns: 0,
             wrong_bundle: false,
             drained: false,
@@ -399,7 +425,7 @@ impl World {
         let machine = CoordinatorMachine::new(
             settings,
             SEED_OF_LOAD,
-            self.record.clone(),
+            self.record.iter().map(recalled),
             clock.at(self.now_ns),
             &mut outputs,
         );
@@ -448,12 +474,18 @@ impl World {
                 *left -= 1;
             }
             match output {
-                Output::Persist(fact) => self.record.push(fact),
+                Output::Persist(fact) => {
+                    if let Fact::Started { start_ns } = fact {
+                        self.start_true_ns = Some(coordinator.clock.true_ns(start_ns));
+                    }
+                    self.record.push(fact);
+                }
                 Output::Send(directive) => self.post_directive(directive),
                 Output::Event(event) => self.events.push((self.now_ns, event)),
                 Output::Closed(phase, balance) => return self.closed = Some((phase, balance)),
                 Output::Superseded => self.violate("a lone coordinator is superseded".to_owned()),
-                Output::Accepted(_) | Output::Reply { .. } => {}
+                Output::Reply { reply, .. } => self.replies.push(reply),
+                Output::Accepted(_) => {}
             }
         }
     }
@@ -478,33 +510,74 @@ impl World {
         if self.is_away(index) {
             return;
         }
+        let own_ns = self.agents[index].clock.at(self.now_ns);
+        let letter = match (letter, &mut self.courier) {
+            (Letter::Heartbeat(heartbeat), Some(courier)) => {
+                let sealed = courier.seal_heartbeat(&heartbeat, own_ns);
+                Letter::Sealed(altered(sealed, &mut self.chance))
+            }
+            (letter, _) => letter,
+        };
         for delay_ns in self.delays() {
             self.after(delay_ns, Happening::ToCoordinator(index, letter.clone()));
         }
     }
 
     fn post_directive(&mut self, directive: Box<Directive>) {
+        let own_ns = self.coordinator_ns();
+        let to = directive.to.clone();
+        let order = match &mut self.courier {
+            Some(courier) => {
+                let sealed = courier.seal_directive(&directive, own_ns);
+                Order::Sealed(altered(sealed, &mut self.chance))
+            }
+            None => Order::Open(directive),
+        };
         for delay_ns in self.delays() {
-            self.after(delay_ns, Happening::ToAgent(directive.clone()));
+            self.after(delay_ns, Happening::ToAgent(to.clone(), order.clone()));
         }
+    }
+
+    fn coordinator_ns(&self) -> u64 {
+        let coordinator = self.coordinator.as_ref();
+        coordinator.map_or(self.now_ns, |it| it.clock.at(self.now_ns))
     }
 
     fn deliver(&mut self, index: usize, letter: Letter) {
         if self.is_away(index) {
             return;
         }
-        self.step_coordinator(match letter {
-            Letter::Heartbeat(heartbeat) => Input::Heartbeat(*heartbeat),
-            Letter::Snapshot(snapshot) => Input::Snapshot(snapshot),
-        });
+        let own_ns = self.coordinator_ns();
+        let input = match (letter, &mut self.courier) {
+            (Letter::Heartbeat(heartbeat), _) => Input::Heartbeat(*heartbeat),
+            (Letter::Snapshot(snapshot), _) => Input::Snapshot(snapshot),
+            (Letter::Sealed(sealed), Some(courier)) => {
+                match courier.open_heartbeat(&sealed, own_ns) {
+                    Some(heartbeat) => Input::Heartbeat(heartbeat),
+                    None => return,
+                }
+            }
+            (Letter::Sealed(_), None) => return,
+        };
+        self.step_coordinator(input);
     }
 
-    fn direct(&mut self, directive: Box<Directive>) {
-        let mut agents = self.agents.iter();
-        let Some(index) = agents.position(|agent| agent.member == directive.to) else {
+    fn direct(&mut self, to: &Member, order: Order) {
+        let Some(index) = self.agents.iter().position(|agent| agent.member == *to) else {
             return;
         };
-        if !self.is_away(index) {
+        if self.is_away(index) {
+            return;
+        }
+        let own_ns = self.agents[index].clock.at(self.now_ns);
+        let directive = match (order, &mut self.courier) {
+            (Order::Open(directive), _) => Some(directive),
+            (Order::Sealed(sealed), Some(courier)) => {
+                courier.open_directive(to, &sealed, own_ns).map(Box::new)
+            }
+            (Order::Sealed(_), None) => None,
+        };
+        if let Some(directive) = directive {
             self.look(index);
             self.step_agent(index, AgentInput::Directive(directive));
         }
