@@ -34,6 +34,7 @@ mod record;
 
 // What it looks like on the way.
 mod signing;
+mod snapshot_wire;
 mod wire;
 
 pub use agent::{AgentInput, AgentMachine, AgentOutput, CATCH_UP_NS, EngineEpoch, NOTICE_NS};
@@ -52,6 +53,9 @@ pub use roster::MAX_MEMBERS;
 pub use scale::{AS_PLANNED_PERMILLE, MAX_PERMILLE, scaled};
 pub use settings::{AgentSettings, Policy, Settings, Timing, WarmUp};
 pub use signing::{MAX_NONCES, MIN_KEY_BYTES, Refusal, RunKey, Signer, VALIDITY_MS, Verifier};
+pub use snapshot_wire::{
+    MAX_SNAPSHOT_BYTES, SNAPSHOT_VERSION, SnapshotError, read_snapshot, write_snapshot,
+};
 pub use wire::{
     MAX_MESSAGE_BYTES, WIRE_VERSION, WireError, read_command, read_directive, read_fact,
     read_heartbeat, read_reply, write_command, write_directive, write_fact, write_heartbeat,

@@ -2,14 +2,16 @@
 
 use super::chance::Chance;
 use drumfire_cluster::{
-    Directive, Fact, Heartbeat, Member, RunKey, Signer, Verifier, read_directive, read_fact,
-    read_heartbeat, write_directive, write_fact, write_heartbeat,
+    Directive, Fact, Heartbeat, Member, NumberedSnapshot, RunKey, Signer, Verifier, read_directive,
+    read_fact, read_heartbeat, read_snapshot, write_directive, write_fact, write_heartbeat,
+    write_snapshot,
 };
 use std::collections::BTreeMap;
 
 const KEY: &[u8] = b"the run key of a simulated cluster";
 const CLOCK_ERROR_MS: u64 = 2_000;
 const TO_COORDINATOR: &str = "coordinator";
+const SNAPSHOTS: &str = "snapshots";
 
 pub struct Courier {
     signer: Signer,
@@ -31,6 +33,11 @@ impl Courier {
         self.signer.sign(TO_COORDINATOR, &body, now_ns / 1_000_000)
     }
 
+    pub fn seal_snapshot(&mut self, snapshot: &NumberedSnapshot, now_ns: u64) -> Vec<u8> {
+        let body = write_snapshot(snapshot);
+        self.signer.sign(SNAPSHOTS, &body, now_ns / 1_000_000)
+    }
+
     pub fn seal_directive(&mut self, directive: &Directive, now_ns: u64) -> Vec<u8> {
         let body = write_directive(directive);
         self.signer
@@ -40,6 +47,11 @@ impl Courier {
     pub fn open_heartbeat(&mut self, sealed: &[u8], now_ns: u64) -> Option<Heartbeat> {
         let body = self.open(TO_COORDINATOR, sealed, now_ns)?;
         Some(read_heartbeat(&body).expect("what was signed is well-formed"))
+    }
+
+    pub fn open_snapshot(&mut self, sealed: &[u8], now_ns: u64) -> Option<NumberedSnapshot> {
+        let body = self.open(SNAPSHOTS, sealed, now_ns)?;
+        Some(read_snapshot(&body).expect("what was signed is well-formed"))
     }
 
     pub fn open_directive(&mut self, to: &Member, sealed: &[u8], now_ns: u64) -> Option<Directive> {

@@ -89,7 +89,8 @@ enum Happening {
 enum Letter {
     Heartbeat(Box<Heartbeat>),
     Snapshot(Arc<NumberedSnapshot>),
-    Sealed(Vec<u8>),
+    SealedHeartbeat(Vec<u8>),
+    SealedSnapshot(Vec<u8>),
 }
 
 #[derive(Clone)]
@@ -514,7 +515,11 @@ impl World {
         let letter = match (letter, &mut self.courier) {
             (Letter::Heartbeat(heartbeat), Some(courier)) => {
                 let sealed = courier.seal_heartbeat(&heartbeat, own_ns);
-                Letter::Sealed(altered(sealed, &mut self.chance))
+                Letter::SealedHeartbeat(altered(sealed, &mut self.chance))
+            }
+            (Letter::Snapshot(snapshot), Some(courier)) => {
+                let sealed = courier.seal_snapshot(&snapshot, own_ns);
+                Letter::SealedSnapshot(altered(sealed, &mut self.chance))
             }
             (letter, _) => letter,
         };
@@ -548,18 +553,20 @@ impl World {
             return;
         }
         let own_ns = self.coordinator_ns();
-        let input = match (letter, &mut self.courier) {
-            (Letter::Heartbeat(heartbeat), _) => Input::Heartbeat(*heartbeat),
-            (Letter::Snapshot(snapshot), _) => Input::Snapshot(snapshot),
-            (Letter::Sealed(sealed), Some(courier)) => {
-                match courier.open_heartbeat(&sealed, own_ns) {
-                    Some(heartbeat) => Input::Heartbeat(heartbeat),
-                    None => return,
-                }
-            }
-            (Letter::Sealed(_), None) => return,
+        let courier = self.courier.as_mut();
+        let input = match letter {
+            Letter::Heartbeat(heartbeat) => Some(Input::Heartbeat(*heartbeat)),
+            Letter::Snapshot(snapshot) => Some(Input::Snapshot(snapshot)),
+            Letter::SealedHeartbeat(sealed) => courier
+                .and_then(|courier| courier.open_heartbeat(&sealed, own_ns))
+                .map(Input::Heartbeat),
+            Letter::SealedSnapshot(sealed) => courier
+                .and_then(|courier| courier.open_snapshot(&sealed, own_ns))
+                .map(|snapshot| Input::Snapshot(Arc::new(snapshot))),
         };
-        self.step_coordinator(input);
+        if let Some(input) = input {
+            self.step_coordinator(input);
+        }
     }
 
     fn direct(&mut self, to: &Member, order: Order) {
