@@ -110,6 +110,8 @@ pub struct CoordinatorMachine {
     ledger: Ledger,
     proposal: Option<Proposal>,
     proposals: u64,
+    /// How often the pending proposal has been pushed back.
+    push_backs: u32,
     permille: u32,
     paused: bool,
     /// The current phase may last until then, where it has a limit.
@@ -163,6 +165,7 @@ impl CoordinatorMachine {
             ledger: Ledger::default(),
             proposal: None,
             proposals: 0,
+            push_backs: 0,
             permille: AS_PLANNED_PERMILLE,
             warm_up: None,
             warmed_up: false,

@@ -17,8 +17,10 @@ pub enum Fact {
     Started {
         /// When, by the coordinator's clock.
         start_ns: u64,
+        /// With these shares.
+        epoch: Epoch,
     },
-    /// An epoch is decided.
+    /// A later epoch is decided.
     Epoch(Epoch),
     /// Rate or users are to be so many thousandths of the plan's.
     Scaled {

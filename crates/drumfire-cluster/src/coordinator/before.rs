@@ -99,8 +99,6 @@ impl CoordinatorMachine {
 
     fn start(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
         let start_ns = now_ns.saturating_add(self.settings.timing.start_lead_ns);
-        outputs.push(Output::Persist(Fact::Started { start_ns }));
-        self.start_ns = Some(start_ns);
         let slot = |(member, weight)| Slot {
             member: Some(member),
             weight,
@@ -111,8 +109,13 @@ impl CoordinatorMachine {
             permille: self.permille,
             slots: self.ready(now_ns).into_iter().map(slot).collect(),
         };
+        self.start_ns = Some(start_ns);
+        outputs.push(Output::Persist(Fact::Started {
+            start_ns,
+            epoch: epoch.clone(),
+        }));
         self.enter(Phase::Running, outputs);
-        self.decide(epoch, now_ns, outputs);
+        self.begin(epoch, now_ns, outputs);
     }
 
     fn quorum(&self) -> usize {

@@ -10,6 +10,9 @@ use crate::settings::Policy;
 use crate::succession::next_slots;
 use std::collections::BTreeSet;
 
+/// How often the lead of an epoch that is pushed back again and again doubles.
+const MAX_LEAD_DOUBLINGS: u32 = 4;
+
 impl CoordinatorMachine {
     pub(super) fn run(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
         if self.run_ns(now_ns) >= self.duration_ns() {
@@ -29,9 +32,8 @@ impl CoordinatorMachine {
         self.follow_members(now_ns, outputs);
     }
 
-    /// Decides an epoch: from here on it holds.
-    pub(super) fn decide(&mut self, epoch: Epoch, now_ns: u64, outputs: &mut Vec<Output>) {
-        outputs.push(Output::Persist(Fact::Epoch(epoch.clone())));
+    /// Takes an epoch as decided, after it was made durable: from here on it holds.
+    pub(super) fn begin(&mut self, epoch: Epoch, now_ns: u64, outputs: &mut Vec<Output>) {
         for member in epoch.slots.iter().filter_map(|slot| slot.member.as_ref()) {
             self.roster.enter(member, now_ns, 0);
         }
@@ -58,6 +60,7 @@ impl CoordinatorMachine {
                 && pending.permille == change.permille
                 && asked.is_subset(&pending.asked)
         };
+        let mut push_backs = 0;
         if let Some(pending) = self.proposal.as_ref().filter(same) {
             if let Some(from_ns) = pending.takes_effect_ns(&self.roster) {
                 let epoch = Epoch {
@@ -66,15 +69,19 @@ impl CoordinatorMachine {
                     permille: change.permille,
                     slots: change.slots,
                 };
-                return self.decide(epoch, now_ns, outputs);
+                outputs.push(Output::Persist(Fact::Epoch(epoch.clone())));
+                return self.begin(epoch, now_ns, outputs);
             }
             if run_ns + timing.decide_ns < pending.proposed.holds_from_ns {
                 return;
             }
             let waits_for = pending.waits_for(&self.roster).cloned().collect();
             outputs.push(Output::Event(Event::PushedBack(waits_for)));
+            push_backs = self.push_backs + 1;
         }
-        let holds_from_ns = run_ns + timing.epoch_lead_ns;
+        // Agents that are further away than the lead allows get more time from one push-back to the next.
+        let lead_ns = timing.epoch_lead_ns << push_backs.min(MAX_LEAD_DOUBLINGS);
+        let holds_from_ns = run_ns + lead_ns;
         let reachable = asked.iter().all(|member| self.is_fresh(member, now_ns));
         if !reachable || holds_from_ns >= self.duration_ns() {
             return self.withdraw();
@@ -86,6 +93,7 @@ impl CoordinatorMachine {
         let proposal = Proposal::new(id, holds_from_ns, change, asked, &self.roster);
         self.proposal = Some(proposal);
         self.proposals += 1;
+        self.push_backs = push_backs;
         self.news = true;
     }
 

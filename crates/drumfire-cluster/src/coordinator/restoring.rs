@@ -1,6 +1,7 @@
 //! A coordinator that goes on where another one died: the record is taken back, fact by fact.
 
 use super::{CoordinatorMachine, Stopping};
+use crate::epochs::Epoch;
 use crate::messages::Phase;
 use crate::record::Fact;
 
@@ -28,14 +29,12 @@ impl CoordinatorMachine {
         match fact {
             Fact::Term(term) => self.term = term,
             Fact::Resumed => self.paused = false,
-            Fact::Started { start_ns } => {
+            Fact::Started { start_ns, epoch } => {
                 self.start_ns = Some(start_ns);
                 self.phase = Phase::Running;
+                self.recall_epoch(epoch);
             }
-            Fact::Epoch(epoch) => self
-                .epochs
-                .push(epoch)
-                .expect("the record's epochs were made from the same settings"),
+            Fact::Epoch(epoch) => self.recall_epoch(epoch),
             Fact::Scaled { permille } => self.permille = permille,
             Fact::Gone(member) => self.roster.enter(&member, now_ns, 0).gone = true,
             Fact::Snapshot(snapshot) => {
@@ -50,5 +49,11 @@ impl CoordinatorMachine {
             }
             Fact::Ended(end) => self.phase = end,
         }
+    }
+
+    fn recall_epoch(&mut self, epoch: Epoch) {
+        self.epochs
+            .push(epoch)
+            .expect("the record's epochs were made from the same settings");
     }
 }

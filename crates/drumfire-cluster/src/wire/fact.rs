@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(super) enum Body {
     Term { term: u64 },
     Resumed,
-    Started { start_ns: u64 },
+    Started { start_ns: u64, epoch: WireEpoch },
     Epoch { epoch: WireEpoch },
     Scaled { permille: u32 },
     Gone { member: WireMember },
@@ -40,8 +40,9 @@ impl Body {
         Some(match fact {
             Fact::Term(term) => Self::Term { term: *term },
             Fact::Resumed => Self::Resumed,
-            Fact::Started { start_ns } => Self::Started {
+            Fact::Started { start_ns, epoch } => Self::Started {
                 start_ns: *start_ns,
+                epoch: epoch.into(),
             },
             Fact::Epoch(epoch) => Self::Epoch {
                 epoch: epoch.into(),
@@ -67,7 +68,10 @@ impl From<Body> for Fact {
         match body {
             Body::Term { term } => Self::Term(term),
             Body::Resumed => Self::Resumed,
-            Body::Started { start_ns } => Self::Started { start_ns },
+            Body::Started { start_ns, epoch } => Self::Started {
+                start_ns,
+                epoch: epoch.into(),
+            },
             Body::Epoch { epoch } => Self::Epoch(epoch.into()),
             Body::Scaled { permille } => Self::Scaled { permille },
             Body::Gone { member } => Self::Gone(member.into()),
@@ -129,7 +133,10 @@ mod tests {
         for fact in [
             Fact::Term(4),
             Fact::Resumed,
-            Fact::Started { start_ns: 5 },
+            Fact::Started {
+                start_ns: 5,
+                epoch: epoch.clone(),
+            },
             Fact::Epoch(epoch),
             Fact::Scaled { permille: 6 },
             Fact::Gone(Member::new("pod-2", 7)),

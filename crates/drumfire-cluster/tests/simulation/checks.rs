@@ -79,7 +79,7 @@ fn planned(world: &World) -> u64 {
         .record
         .iter()
         .filter_map(|fact| match fact {
-            Fact::Epoch(epoch) => Some(epoch),
+            Fact::Started { epoch, .. } | Fact::Epoch(epoch) => Some(epoch),
             _ => None,
         })
         .collect();

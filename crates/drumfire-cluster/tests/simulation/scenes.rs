@@ -198,6 +198,27 @@ fn a_coordinator_that_dies_is_restarted_to_the_same_totals() {
     }
 }
 
+#[test]
+fn a_coordinator_may_die_at_any_step_of_the_start() {
+    for outputs in 0..60 {
+        let fault = Fault::KillCoordinator {
+            outputs,
+            back_after_ns: 2 * SECOND_NS,
+        };
+        let world = lived(Story {
+            faults: vec![(SECOND_NS, fault)],
+            ..plain(3, 10, Vec::new())
+        });
+        assert_eq!(closed(&world).0, &Phase::Finished);
+        // At worst, agents hear of the start as late as the coordinator is away.
+        let started = closed(&world).1.started;
+        assert!(
+            started > 600 - 2 * 60,
+            "{started} started, killed after {outputs} outputs"
+        );
+    }
+}
+
 /// The one moment at which a coordinator's death holds load up: some have promised an epoch that is not decided.
 #[test]
 fn an_undecided_epoch_holds_load_no_longer_than_the_coordinator_is_away() {

@@ -476,7 +476,7 @@ impl World {
             }
             match output {
                 Output::Persist(fact) => {
-                    if let Fact::Started { start_ns } = fact {
+                    if let Fact::Started { start_ns, .. } = fact {
                         self.start_true_ns = Some(coordinator.clock.true_ns(start_ns));
                     }
                     self.record.push(fact);
