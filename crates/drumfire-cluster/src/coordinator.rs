@@ -300,9 +300,6 @@ impl CoordinatorMachine {
         }
         for accepted in self.ledger.receive(snapshot) {
             outputs.push(Output::Persist(Fact::Snapshot(Arc::clone(&accepted))));
-            if !self.ledger.audit(&accepted, &self.epochs) {
-                outputs.push(Output::Event(Event::Contradiction(accepted.member.clone())));
-            }
             outputs.push(Output::Accepted(accepted));
         }
     }

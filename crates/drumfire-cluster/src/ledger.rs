@@ -18,7 +18,7 @@ pub struct Balance {
     pub started: u64,
     /// Not started, by reason.
     pub dropped: BTreeMap<DropReason, u64>,
-    /// Snapshots whose counts differ from what their agent owned in their span: a broken agent.
+    /// Agents whose reports differ from what they owned, which a broken one's may: looked for when the run is over.
     pub contradictions: u64,
 }
 
@@ -36,7 +36,6 @@ impl Balance {
 pub struct Ledger {
     accounts: BTreeMap<Member, Account>,
     iterations: IterationStats,
-    contradictions: u64,
 }
 
 /// What one member has reported.
@@ -87,14 +86,17 @@ impl Ledger {
         accepted
     }
 
-    /// Compares a snapshot that is in with what its member owned in its span; whether they agree.
-    pub(crate) fn audit(&mut self, snapshot: &NumberedSnapshot, epochs: &Epochs) -> bool {
-        let iterations = &snapshot.snapshot.iterations;
-        let owned = epochs.owned_between(&snapshot.member, snapshot.from_ns, snapshot.to_ns);
-        let open_load = epochs.planned_before(0).is_some();
-        let agrees = !open_load || owned == iterations.started + iterations.dropped_total();
-        self.contradictions += u64::from(!agrees);
-        agrees
+    /// Members whose reports differ from what they owned up to where they account for it.
+    pub fn contradictions(&self, epochs: &Epochs) -> Vec<Member> {
+        let contradicts = |(member, account): &(&Member, &Account)| {
+            let iterations = &account.total.iterations;
+            let owned = epochs.owned_between(member, 0, account.to_ns);
+            owned != iterations.started + iterations.dropped_total()
+        };
+        let plans = epochs.planned_before(0).is_some();
+        let accounts = self.accounts.iter().filter(|_| plans);
+        let broken = accounts.filter(contradicts);
+        broken.map(|(member, _)| member.clone()).collect()
     }
 
     /// All snapshots of a member before this number are in.
@@ -127,7 +129,7 @@ impl Ledger {
             planned: epochs.planned_before(to_ns),
             started: self.iterations.started,
             dropped: self.iterations.dropped.clone(),
-            contradictions: self.contradictions,
+            contradictions: 0,
         }
     }
 
@@ -135,6 +137,7 @@ impl Ledger {
     /// stopped from `stop_ns` on, or where its agent closed its account; otherwise its agent was lost.
     pub fn balance(&self, epochs: &Epochs, to_ns: u64, stop_ns: Option<u64>) -> Balance {
         let mut balance = self.so_far(epochs, to_ns);
+        balance.contradictions = self.contradictions(epochs).len() as u64;
         if let Some(planned) = balance.planned {
             let reported = balance.started + self.iterations.dropped_total();
             let open = planned.saturating_sub(reported);

@@ -29,6 +29,8 @@ impl CoordinatorMachine {
             return;
         }
         self.give_up_the_others(outputs);
+        let contradictions = self.ledger.contradictions(&self.epochs).into_iter();
+        outputs.extend(contradictions.map(|member| Output::Event(Event::Contradiction(member))));
         let end = self
             .stopping
             .as_ref()

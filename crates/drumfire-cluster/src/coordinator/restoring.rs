@@ -37,11 +37,7 @@ impl CoordinatorMachine {
             Fact::Epoch(epoch) => self.recall_epoch(epoch),
             Fact::Scaled { permille } => self.permille = permille,
             Fact::Gone(member) => self.roster.enter(&member, now_ns, 0).gone = true,
-            Fact::Snapshot(snapshot) => {
-                for accepted in self.ledger.receive(snapshot) {
-                    self.ledger.audit(&accepted, &self.epochs);
-                }
-            }
+            Fact::Snapshot(snapshot) => drop(self.ledger.receive(snapshot)),
             Fact::Stopping { run_ns, end } => {
                 self.stopping = Some(Stopping { run_ns, end });
                 self.until_ns = now_ns.saturating_add(self.settings.timing.drain_ns);
