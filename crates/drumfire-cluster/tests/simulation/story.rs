@@ -61,6 +61,11 @@ pub enum Fault {
         outputs: usize,
         back_after_ns: u64,
     },
+    /// What the agent says is lost, what it is told arrives.
+    Mute {
+        agent: usize,
+        for_ns: u64,
+    },
     PartitionCoordinator {
         for_ns: u64,
     },
@@ -233,7 +238,11 @@ fn fault(agents: usize, chance: &mut Chance) -> Fault {
         45..57 => Fault::Join {
             capacity: chance.within(1..4) as u32,
         },
-        57..75 => Fault::Partition {
+        57..68 => Fault::Partition {
+            agent,
+            for_ns: chance.within(200 * MS_NS..8 * SECOND_NS),
+        },
+        68..75 => Fault::Mute {
             agent,
             for_ns: chance.within(200 * MS_NS..8 * SECOND_NS),
         },

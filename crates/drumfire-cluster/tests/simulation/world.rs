@@ -65,6 +65,7 @@ pub struct Agent {
     /// It was partitioned at least once.
     pub cut_off: bool,
     away_until_ns: u64,
+    mute_until_ns: u64,
     wrong_bundle: bool,
     drained: bool,
     capacity: u32,
@@ -211,6 +212,12 @@ impl World {
                     agent.cut_off = true;
                 }
             }
+            Fault::Mute { agent, for_ns } => {
+                if let Some(agent) = self.agents.get_mut(agent) {
+                    agent.mute_until_ns = self.now_ns + for_ns;
+                    agent.cut_off = true;
+                }
+            }
             Fault::KillCoordinator {
                 outputs,
                 back_after_ns,
@@ -272,6 +279,7 @@ impl World {
             started_true_ns: None,
             cut_off: false,
             away_until_ns: 0,
+            mute_until_ns: 0,
             wrong_bundle: false,
             drained: false,
             capacity,
@@ -508,7 +516,7 @@ impl World {
     // The network.
 
     fn post(&mut self, index: usize, letter: Letter) {
-        if self.is_away(index) {
+        if self.is_away(index) || self.now_ns < self.agents[index].mute_until_ns {
             return;
         }
         let own_ns = self.agents[index].clock.at(self.now_ns);
