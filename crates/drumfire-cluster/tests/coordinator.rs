@@ -2,7 +2,7 @@
 
 use drumfire_cluster::{
     AgentPhase, Balance, Command, CoordinatorMachine, Digest, Fact, Heartbeat, Input, Member,
-    Order, Output, Phase, Policy, Reply, Settings, Timing,
+    Order, Output, Phase, Policy, Promise, ProposalId, Reply, Settings, Timing,
 };
 use drumfire_metrics::DropReason;
 use drumfire_plan::{Arrivals, Load, OpenLoad, OpenStage, Spacing};
@@ -13,7 +13,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 fn settings() -> Settings {
     let stage = OpenStage {
         name: None,
-        duration: Duration::from_secs(10),
+        duration: Duration::from_secs(200),
         arrivals: Arrivals::Count(100),
         spacing: Spacing::Uniform,
         max_users: None,
@@ -37,13 +37,13 @@ fn heartbeat(name: &str, number: u64, phase: AgentPhase) -> Heartbeat {
         number,
         term: 1,
         sent_ns: 5,
-        phase,
         capacity: 1,
         version: "0.1.0".to_owned(),
         clock: None,
-        epoch: None,
+        epoch: (phase == AgentPhase::Running).then_some(0),
         promise: None,
         leaving: false,
+        phase,
     }
 }
 
@@ -71,6 +71,32 @@ impl Desk {
         self.take(Input::Heartbeat(heartbeat(name, number, phase)))
     }
 
+    /// Three agents, and the run's start at 2 s.
+    fn running() -> Self {
+        let mut desk = Self::new();
+        for name in ["a", "b", "c"] {
+            desk.hear(name, 1, AgentPhase::Announced);
+        }
+        for name in ["a", "b", "c"] {
+            desk.hear(name, 2, AgentPhase::Armed { warmed_up: false });
+        }
+        assert_eq!(desk.machine.phase(), &Phase::Running);
+        desk
+    }
+
+    /// Once a second these agents say that they run; gives what was sent last.
+    fn run_with(&mut self, agents: &[&str], seconds: u64) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for _ in 0..seconds {
+            outputs = self.wait(1);
+            for name in agents {
+                let number = self.now_ns;
+                outputs.extend(self.hear(name, number, AgentPhase::Running));
+            }
+        }
+        outputs
+    }
+
     fn command(&mut self, command: Command) -> Reply {
         let outputs = self.take(Input::Command { id: 7, command });
         let mut replies = outputs.into_iter().filter_map(|output| match output {
@@ -84,6 +110,26 @@ impl Desk {
         self.now_ns += seconds * SECOND_NS;
         self.take(Input::Tick)
     }
+}
+
+/// Who is asked to promise which proposal.
+fn asked(outputs: &[Output]) -> Vec<(String, u64)> {
+    let asked = outputs.iter().filter_map(|output| match output {
+        Output::Send(directive) => {
+            let proposal = directive.proposal?;
+            Some((directive.to.agent.to_string(), proposal.id.number))
+        }
+        _ => None,
+    });
+    asked.collect()
+}
+
+fn epochs(outputs: &[Output]) -> Vec<u64> {
+    let epochs = outputs.iter().filter_map(|output| match output {
+        Output::Persist(Fact::Epoch(epoch)) => Some(epoch.from_ns),
+        _ => None,
+    });
+    epochs.collect()
 }
 
 fn closed(outputs: &[Output]) -> Option<(&Phase, &Balance)> {
@@ -191,4 +237,71 @@ fn every_coordinator_of_a_run_has_a_term_of_its_own() {
         assert_eq!(outputs, [Output::Persist(Fact::Term(term))]);
         record.push(Fact::Term(term));
     }
+}
+
+#[test]
+fn silence_is_not_death_before_the_lease_ends() {
+    let mut desk = Desk::running();
+    desk.run_with(&["a", "b", "c"], 10);
+    // The last word to c was a grant of 60 s, at 8 s of the run.
+    let quiet = desk.run_with(&["a", "b"], 59);
+    assert!(asked(&quiet).is_empty());
+    let outputs = desk.run_with(&["a", "b"], 3);
+    let names: Vec<String> = asked(&outputs).into_iter().map(|(name, _)| name).collect();
+    assert!(
+        names.contains(&"a".to_owned()) && !names.contains(&"c".to_owned()),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn one_who_comes_back_while_an_epoch_without_it_is_proposed_is_asked_too() {
+    let mut desk = Desk::running();
+    desk.run_with(&["a", "b", "c"], 10);
+    let leaving = |number| {
+        let mut leaving = heartbeat("c", number, AgentPhase::Running);
+        leaving.leaving = true;
+        Input::Heartbeat(leaving)
+    };
+    let number = desk.now_ns + 1;
+    desk.take(leaving(number));
+    let outputs = desk.run_with(&["a", "b"], 70);
+    let without_c = asked(&outputs);
+    assert!(
+        without_c.iter().all(|(name, _)| name != "c"),
+        "{without_c:?}"
+    );
+    let old = without_c.last().map_or(0, |(_, number)| *number);
+
+    let number = desk.now_ns + 1;
+    let outputs = desk.take(leaving(number));
+    let with_c = asked(&outputs);
+    let names: Vec<&str> = with_c.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), 3, "{with_c:?}");
+    assert!(
+        with_c.iter().all(|(_, number)| *number > old),
+        "{with_c:?} after {old}"
+    );
+}
+
+#[test]
+fn an_epoch_is_decided_when_all_that_it_affects_have_promised() {
+    let mut desk = Desk::running();
+    desk.run_with(&["a", "b", "c"], 10);
+    let outputs = desk.take(Input::PeerGone(Member::new("c", 1)));
+    let proposal = asked(&outputs).first().map_or(0, |(_, number)| *number);
+    let mut promise = |name: &str, holds_from_ns| {
+        let mut promising = heartbeat(name, desk.now_ns + 1, AgentPhase::Running);
+        promising.promise = Some(Promise {
+            proposal: ProposalId {
+                term: 1,
+                number: proposal,
+            },
+            holds_from_ns,
+        });
+        epochs(&desk.take(Input::Heartbeat(promising)))
+    };
+    assert!(promise("a", 10 * SECOND_NS).is_empty());
+    // It takes effect where the last of them holds, not before.
+    assert_eq!(promise("b", 11 * SECOND_NS), [11 * SECOND_NS]);
 }
