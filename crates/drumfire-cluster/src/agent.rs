@@ -88,6 +88,11 @@ pub enum AgentOutput {
         /// Nanoseconds since the run's start.
         drop_before_ns: u64,
     },
+    /// Take snapshots this far apart from now on.
+    Interval {
+        /// Nanoseconds.
+        interval_ns: u64,
+    },
     /// Nothing of the agent's comes from this instant of the run on: drain then, and answer with [`AgentInput::Drained`].
     Close {
         /// Nanoseconds since the run's start.
@@ -134,6 +139,7 @@ pub struct AgentMachine {
     promise: Option<Promise>,
     /// What the engine was told last.
     until_ns: u64,
+    interval_ns: u64,
     outbox: Outbox,
     leaving: bool,
     /// From when on it has no part, when that is so.
@@ -146,6 +152,7 @@ impl AgentMachine {
     pub fn new(settings: AgentSettings, now_ns: u64) -> Self {
         Self {
             outbox: Outbox::new(settings.member.clone()),
+            interval_ns: settings.busy_heartbeat_ns,
             settings,
             phase: AgentPhase::Announced,
             heartbeats: 0,
@@ -223,6 +230,11 @@ impl AgentMachine {
             self.learn(epoch, outputs);
         }
         self.promise(directive.proposal, now_ns);
+        if self.interval_ns != directive.interval_ns {
+            self.interval_ns = directive.interval_ns;
+            let interval_ns = self.interval_ns;
+            outputs.push(AgentOutput::Interval { interval_ns });
+        }
         let grant = directive
             .grant
             .filter(|grant| self.epoch >= Some(grant.epoch));
@@ -431,7 +443,7 @@ impl AgentMachine {
         }
         let settled = self.phase == AgentPhase::Running && self.promise.is_none() && !self.leaving;
         let period_ns = match settled {
-            true => self.settings.heartbeat_ns,
+            true => self.interval_ns,
             false => self.settings.busy_heartbeat_ns,
         };
         self.beat_at_ns = now_ns.saturating_add(period_ns);

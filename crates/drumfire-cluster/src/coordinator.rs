@@ -9,6 +9,8 @@ mod during;
 mod ending;
 mod restoring;
 
+pub use directives::MAX_REPORTS_PER_SECOND;
+
 use crate::epochs::{Epoch, Epochs};
 use crate::ledger::{Balance, Ledger};
 use crate::member::Member;
@@ -125,6 +127,8 @@ pub struct CoordinatorMachine {
     /// Since when no agent has been there.
     empty_since_ns: Option<u64>,
     pushed_ns: u64,
+    /// What agents are told to let pass between two reports.
+    interval_ns: u64,
     /// Agents have to be told something now.
     news: bool,
     told_of_limit: bool,
@@ -157,7 +161,6 @@ impl CoordinatorMachine {
             paused: settings.paused,
             until_ns: now_ns.saturating_add(settings.timing.gather_ns),
             needed: settings.agents as usize,
-            settings,
             term: 0,
             directives: 0,
             phase: Phase::Gathering,
@@ -173,10 +176,12 @@ impl CoordinatorMachine {
             stopping: None,
             empty_since_ns: None,
             pushed_ns: now_ns,
+            interval_ns: settings.timing.interval_ns,
             news: false,
             told_of_limit: false,
             failed: BTreeSet::new(),
             superseded: false,
+            settings,
         };
         machine.restore(record, now_ns);
         machine.term += 1;
@@ -279,7 +284,7 @@ impl CoordinatorMachine {
             capacity: heartbeat.capacity,
             version: heartbeat.version.clone(),
         };
-        let silence_ns = self.settings.timing.silence_ns;
+        let silence_ns = self.silence_ns();
         let heard = self.roster.hear(heartbeat, now_ns, silence_ns);
         if heard == Heard::Newcomer {
             outputs.push(Output::Event(announced));
@@ -321,8 +326,13 @@ impl CoordinatorMachine {
         self.settings.load.duration().as_nanos() as u64
     }
 
+    /// A member that was not heard for longer is silent.
+    fn silence_ns(&self) -> u64 {
+        self.settings.timing.silence_ns.max(3 * self.interval_ns)
+    }
+
     fn is_fresh(&self, member: &Member, now_ns: u64) -> bool {
         let entry = self.roster.get(member);
-        entry.is_some_and(|entry| entry.is_fresh(now_ns, self.settings.timing.silence_ns))
+        entry.is_some_and(|entry| entry.is_fresh(now_ns, self.silence_ns()))
     }
 }

@@ -4,10 +4,32 @@
 //! - who owns which arrival: [`Epoch`], [`Epochs`];
 //! - what was reported, once, and what became of the rest: [`Ledger`], [`Balance`];
 //! - what outlives a coordinator: [`Fact`];
-//! - what travels: [`Heartbeat`], [`Directive`], [`NumberedSnapshot`].
+//! - what travels: [`Heartbeat`], [`Directive`], [`NumberedSnapshot`]; as bytes: the `write_` and `read_` functions;
+//!   signed: [`Signer`], [`Verifier`].
 //!
 //! Nothing in here knows a network, a clock, a disk or a source of chance: whoever runs a machine brings time
-//! and messages, and carries out what it asks for.
+//! and messages, and carries out what it asks for, in the order in which it asks.
+//!
+//! # Why no arrival is sent twice
+//!
+//! Everything that decides who may start an arrival is said in the time of the schedule, not of a clock. An arrival at
+//! schedule time *t* belongs to the share that the epoch in force at *t* gives it to. An agent starts it only when *t* is
+//! before the end of what it was *granted* and before what it has *promised* to hold for. The coordinator decides an epoch
+//! from *e* on only when each agent whose share changes has promised to hold from *e* at the latest, or was granted nothing
+//! beyond *e*, or has no process any more. A wrong clock makes an agent early or late; it never makes it own another's.
+//!
+//! A grant is the agent's lease: every heartbeat that the coordinator answers renews it. So an agent that is cut off
+//! goes on until its lease ends, and its share is given away only from there on.
+//!
+//! # What whoever runs the machines owes them
+//!
+//! - A [`Fact`] is durable before the outputs behind it are carried out, and facts are kept in order.
+//! - [`Input::PeerGone`] is said only of a process that has certainly ended.
+//! - Of several coordinators of a run only the one with the highest term may write facts.
+//! - [`AgentOutput::Advance`] holds for the engine before the outputs behind it are carried out, also when it takes
+//!   time back; and an agent's clock does not run backwards.
+//!
+//! Messages may be lost, doubled, late and in any order.
 
 mod coordinator;
 
@@ -39,7 +61,7 @@ mod wire;
 
 pub use agent::{AgentInput, AgentMachine, AgentOutput, CATCH_UP_NS, EngineEpoch, NOTICE_NS};
 pub use clock_offset::{ClockOffset, Echo, MIN_ECHOES};
-pub use coordinator::{CoordinatorMachine, Event, Input, Output};
+pub use coordinator::{CoordinatorMachine, Event, Input, MAX_REPORTS_PER_SECOND, Output};
 pub use epochs::{Epoch, Epochs, MAX_EPOCHS, Slot};
 pub use ledger::{Account, Balance, Ledger};
 pub use member::{Digest, Member};

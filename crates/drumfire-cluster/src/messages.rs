@@ -105,6 +105,8 @@ pub struct Directive {
     pub proposal: Option<Proposed>,
     /// How far the agent may go.
     pub grant: Option<Grant>,
+    /// How long to let pass between two heartbeats, and between two snapshots, while load runs.
+    pub interval_ns: u64,
     /// All its snapshots before this number are safe with the coordinator.
     pub snapshots_before: u64,
 }

@@ -60,9 +60,12 @@ pub struct Timing {
     pub epoch_lead_ns: u64,
     /// So long before its instant an epoch must be decided; an undecided one is pushed back.
     pub decide_ns: u64,
+    /// Between two heartbeats, and between two snapshots, of an agent while load runs; longer where there are more agents
+    /// than [`crate::MAX_REPORTS_PER_SECOND`] allows.
+    pub interval_ns: u64,
     /// Between two pushes of the same state to an agent that has not confirmed it.
     pub resend_ns: u64,
-    /// So long after its last heartbeat an agent is not asked to promise anything.
+    /// So long after its last heartbeat an agent is not asked to promise anything; at least three intervals.
     pub silence_ns: u64,
     /// How long an agent goes on without hearing from the coordinator.
     pub lease_ns: u64,
@@ -84,6 +87,7 @@ impl Default for Timing {
             start_lead_ns: 2 * SECOND_NS,
             epoch_lead_ns: 2 * SECOND_NS,
             decide_ns: SECOND_NS / 2,
+            interval_ns: SECOND_NS,
             resend_ns: SECOND_NS / 4,
             silence_ns: 3 * SECOND_NS,
             lease_ns: 60 * SECOND_NS,
@@ -103,9 +107,7 @@ pub struct AgentSettings {
     pub capacity: u32,
     /// Its version of Drumfire.
     pub version: String,
-    /// Between two heartbeats while load runs.
-    pub heartbeat_ns: u64,
-    /// Between two heartbeats before load runs, and while something is unsettled.
+    /// Between two heartbeats before load runs, and while something is unsettled; then the coordinator says.
     pub busy_heartbeat_ns: u64,
     /// So long without any word from a coordinator, and the agent gives the run up.
     pub abandon_ns: u64,
@@ -118,7 +120,6 @@ impl AgentSettings {
             member,
             capacity: 1,
             version: version.to_owned(),
-            heartbeat_ns: SECOND_NS,
             busy_heartbeat_ns: SECOND_NS / 4,
             abandon_ns: 3_600 * SECOND_NS,
         }

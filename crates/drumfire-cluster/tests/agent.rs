@@ -49,6 +49,7 @@ impl Bench {
             epochs: Vec::new(),
             proposal: None,
             grant: None,
+            interval_ns: SECOND_NS,
             snapshots_before: 0,
         }
     }
@@ -197,6 +198,21 @@ fn a_grant_counts_only_with_the_epoch_that_it_goes_with() {
     assert_eq!(limit(&bench.hear(without_epoch_1)), None);
     let with_epoch_1 = bench.run(1, Some(90));
     assert_eq!(limit(&bench.hear(with_epoch_1)), Some((90 * SECOND_NS, 0)));
+}
+
+#[test]
+fn reports_come_as_far_apart_as_the_coordinator_says() {
+    let mut bench = Bench::running();
+    let directive = Directive {
+        interval_ns: 10 * SECOND_NS,
+        ..bench.directive(Order::Wait)
+    };
+    let outputs = bench.hear(directive);
+    let interval_ns = 10 * SECOND_NS;
+    assert!(outputs.contains(&AgentOutput::Interval { interval_ns }));
+    bench.now_ns = bench.machine.wake_ns();
+    assert!(heartbeat(&bench.take(AgentInput::Tick)).is_some());
+    assert_eq!(bench.machine.wake_ns(), bench.now_ns + interval_ns);
 }
 
 #[test]

@@ -240,6 +240,27 @@ fn every_coordinator_of_a_run_has_a_term_of_its_own() {
 }
 
 #[test]
+fn many_agents_report_less_often() {
+    let mut desk = Desk::new();
+    let interval_ns = |outputs: &[Output]| {
+        outputs.iter().find_map(|output| match output {
+            Output::Send(directive) => Some(directive.interval_ns),
+            _ => None,
+        })
+    };
+    assert_eq!(
+        interval_ns(&desk.hear("a", 1, AgentPhase::Announced)),
+        Some(SECOND_NS)
+    );
+    for agent in 0..2_500 {
+        desk.hear(&agent.to_string(), 1, AgentPhase::Announced);
+    }
+    desk.wait(1);
+    let last = desk.hear("a", 2, AgentPhase::Announced);
+    assert_eq!(interval_ns(&last), Some(2_501 * SECOND_NS / 1_000));
+}
+
+#[test]
 fn silence_is_not_death_before_the_lease_ends() {
     let mut desk = Desk::running();
     desk.run_with(&["a", "b", "c"], 10);

@@ -123,7 +123,7 @@ impl CoordinatorMachine {
     }
 
     fn present(&self, now_ns: u64) -> impl Iterator<Item = (&Member, &Entry)> {
-        let silence_ns = self.settings.timing.silence_ns;
+        let silence_ns = self.silence_ns();
         let entries = self.roster.iter();
         entries.filter(move |(_, entry)| entry.is_fresh(now_ns, silence_ns))
     }

@@ -7,6 +7,10 @@ use crate::member::Member;
 use crate::messages::{AgentPhase, Directive, Grant, Order, Phase};
 use crate::roster::Entry;
 
+/// Heartbeats, and snapshots, that all agents together send in a second; with more agents each of them
+/// sends less often.
+pub const MAX_REPORTS_PER_SECOND: u64 = 1_000;
+
 impl CoordinatorMachine {
     /// Answers the member that was heard (with when it sent), and tells the others what is new to them.
     pub(super) fn tell(
@@ -19,6 +23,7 @@ impl CoordinatorMachine {
         let everyone = std::mem::take(&mut self.news);
         if due || everyone {
             self.pushed_ns = now_ns;
+            self.interval_ns = self.reporting_interval_ns();
             for member in self.roster.members() {
                 let answered = heard.as_ref().is_some_and(|(heard, _)| *heard == member);
                 if !answered && (everyone || self.is_behind(&member)) {
@@ -33,6 +38,13 @@ impl CoordinatorMachine {
             };
             self.direct(&member, Some(echo), now_ns, outputs);
         }
+    }
+
+    /// So long that all agents together report no more often than the limit.
+    fn reporting_interval_ns(&self) -> u64 {
+        let present = self.roster.iter().filter(|(_, entry)| !entry.gone);
+        let least_ns = present.count() as u64 * 1_000_000_000 / MAX_REPORTS_PER_SECOND;
+        self.settings.timing.interval_ns.max(least_ns)
     }
 
     /// Whether a member has not said yet that it knows what it was told.
@@ -65,6 +77,7 @@ impl CoordinatorMachine {
     ) {
         let run_ns = self.run_ns(now_ns);
         let order = self.order(member);
+        let interval_ns = self.interval_ns;
         let grant = self
             .grant(member, run_ns)
             .filter(|_| self.is_fresh(member, now_ns));
@@ -92,6 +105,7 @@ impl CoordinatorMachine {
             epochs: self.epochs.news_for(member, known),
             proposal: asked.map(|proposal| proposal.proposed),
             grant,
+            interval_ns,
             snapshots_before: self.ledger.received_before(member),
         })));
     }

@@ -21,6 +21,7 @@ pub(super) struct Body {
     proposal: Option<WireProposed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<WireGrant>,
+    interval_ns: u64,
     snapshots_before: u64,
 }
 
@@ -100,6 +101,7 @@ impl From<&Directive> for Body {
                 epoch: grant.epoch,
                 until_ns: grant.until_ns,
             }),
+            interval_ns: directive.interval_ns,
             snapshots_before: directive.snapshots_before,
         }
     }
@@ -130,6 +132,7 @@ impl Body {
                 epoch: grant.epoch,
                 until_ns: grant.until_ns,
             }),
+            interval_ns: self.interval_ns,
             snapshots_before: self.snapshots_before,
         })
     }
@@ -294,6 +297,7 @@ mod tests {
                 epoch: 5,
                 until_ns: 60,
             }),
+            interval_ns: 1_500_000_000,
             snapshots_before: 8,
         }
     }

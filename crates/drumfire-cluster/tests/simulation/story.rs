@@ -91,6 +91,7 @@ fn timing(chance: &mut Chance) -> Timing {
         epoch_lead_ns: lead_ms * MS_NS,
         decide_ns: decide_ms * MS_NS,
         resend_ns: 150 * MS_NS,
+        interval_ns: 500 * MS_NS,
         silence_ns: 1_500 * MS_NS,
         lease_ns: 4 * SECOND_NS,
         clock_error_ns: 2 * SECOND_NS,

@@ -68,6 +68,7 @@ pub struct Agent {
     mute_until_ns: u64,
     wrong_bundle: bool,
     drained: bool,
+    interval_ns: u64,
     capacity: u32,
 }
 
@@ -266,7 +267,6 @@ impl World {
         let member = Member::new(name, self.agents.len() as u64 + 1);
         let mut settings = AgentSettings::new(member.clone(), "0.1.0");
         settings.capacity = capacity;
-        settings.heartbeat_ns = 500 * MS_NS;
         settings.busy_heartbeat_ns = 120 * MS_NS;
         self.agents.push(Agent {
             machine: AgentMachine::new(settings, clock.at(self.now_ns)),
@@ -282,6 +282,7 @@ impl World {
             mute_until_ns: 0,
             wrong_bundle: false,
             drained: false,
+            interval_ns: SECOND_NS,
             capacity,
         });
         self.wake_agent(self.agents.len() - 1);
@@ -354,6 +355,7 @@ impl World {
                 agent.started_true_ns = Some(agent.clock.true_ns(start_ns));
                 self.after(0, Happening::Look(index));
             }
+            AgentOutput::Interval { interval_ns } => agent.interval_ns = interval_ns,
             AgentOutput::Finished => self.finish(index),
             AgentOutput::Epoch(_)
             | AgentOutput::Advance { .. }
@@ -421,7 +423,9 @@ impl World {
             }
         };
         self.step_agent(index, input);
-        let delay_ns = self.chance.within(200 * MS_NS..700 * MS_NS);
+        // A little uneven, as busy hosts are.
+        let interval_ns = self.agents[index].interval_ns;
+        let delay_ns = self.chance.within(interval_ns / 2..interval_ns * 3 / 2);
         self.after(delay_ns, Happening::Look(index));
     }
 
