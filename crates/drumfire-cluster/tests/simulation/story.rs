@@ -66,6 +66,8 @@ pub enum Fault {
         agent: usize,
         for_ns: u64,
     },
+    /// Another coordinator takes over while this one is still there.
+    TakeOver,
     PartitionCoordinator {
         for_ns: u64,
     },
@@ -247,7 +249,8 @@ fn fault(agents: usize, chance: &mut Chance) -> Fault {
             agent,
             for_ns: chance.within(200 * MS_NS..8 * SECOND_NS),
         },
-        75..88 => Fault::KillCoordinator {
+        75..78 => Fault::TakeOver,
+        78..88 => Fault::KillCoordinator {
             outputs: chance.within(0..12) as usize,
             back_after_ns,
         },

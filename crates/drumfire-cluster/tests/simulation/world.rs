@@ -27,6 +27,8 @@ pub struct World {
     happened: u64,
     pub agents: Vec<Agent>,
     pub coordinator: Option<Coordinator>,
+    /// One that does not know yet that another has taken over.
+    earlier: Option<Coordinator>,
     /// What coordinators made durable.
     pub record: Vec<Fact>,
     gone: Vec<Member>,
@@ -111,6 +113,7 @@ impl World {
             happened: 0,
             agents: Vec::new(),
             coordinator: None,
+            earlier: None,
             record: Vec::new(),
             gone: Vec::new(),
             handled: BTreeMap::new(),
@@ -217,6 +220,12 @@ impl World {
                 if let Some(agent) = self.agents.get_mut(agent) {
                     agent.mute_until_ns = self.now_ns + for_ns;
                     agent.cut_off = true;
+                }
+            }
+            Fault::TakeOver => {
+                if let Some(coordinator) = self.coordinator.take() {
+                    self.earlier = Some(coordinator);
+                    self.start_coordinator();
                 }
             }
             Fault::KillCoordinator {
@@ -464,6 +473,7 @@ impl World {
     }
 
     fn step_coordinator(&mut self, input: Input) {
+        self.step_earlier(&input);
         let Some(coordinator) = &mut self.coordinator else {
             return;
         };
@@ -471,6 +481,25 @@ impl World {
         let own_ns = coordinator.clock.at(self.now_ns);
         coordinator.machine.step(own_ns, input, &mut outputs);
         self.carry_out_all(outputs);
+    }
+
+    /// It hears what the other hears, and speaks; but facts it can write no more, but for snapshots, which the other
+    /// writes too.
+    fn step_earlier(&mut self, input: &Input) {
+        let Some(earlier) = &mut self.earlier else {
+            return;
+        };
+        let mut outputs = Vec::new();
+        let own_ns = earlier.clock.at(self.now_ns);
+        earlier.machine.step(own_ns, input.clone(), &mut outputs);
+        for output in outputs {
+            match output {
+                Output::Persist(Fact::Snapshot(_)) => {}
+                Output::Persist(_) | Output::Superseded => return self.earlier = None,
+                Output::Send(directive) => self.post_directive(directive),
+                _ => {}
+            }
+        }
     }
 
     fn carry_out_all(&mut self, outputs: Vec<Output>) {
