@@ -113,8 +113,8 @@ pub struct EngineEpoch {
     pub from_ns: u64,
     /// Rate or users in thousandths of the plan's.
     pub permille: u32,
-    /// The agent's share; none when it has none.
-    pub share: Option<Share>,
+    /// The agent's part: all of these shares, which do not overlap.
+    pub shares: Vec<Share>,
 }
 
 /// One agent in one run.
@@ -300,18 +300,20 @@ impl AgentMachine {
         if self.epoch.is_some_and(|known| epoch.number != known + 1) {
             return;
         }
-        let share: Option<Share> = match epoch.share.as_ref().map(ShareOf::share).transpose() {
-            Ok(share) => share,
+        let shares: Result<Vec<Share>, PlanError> =
+            epoch.shares.iter().map(ShareOf::share).collect();
+        let shares = match shares {
+            Ok(shares) => shares,
             Err(error) => return self.cannot_share(&error, epoch.number, outputs),
         };
         self.epoch = Some(epoch.number);
         self.news = true;
-        self.parted_ns = share.is_none().then_some(epoch.from_ns);
+        self.parted_ns = shares.is_empty().then_some(epoch.from_ns);
         outputs.push(AgentOutput::Epoch(EngineEpoch {
             number: epoch.number,
             from_ns: epoch.from_ns,
             permille: epoch.permille,
-            share,
+            shares,
         }));
     }
 

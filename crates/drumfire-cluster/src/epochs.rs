@@ -52,7 +52,7 @@ struct Entry {
     load: Load,
     shares: Vec<Share>,
     weights: Arc<[u32]>,
-    index_of: BTreeMap<Member, usize>,
+    indexes_of: BTreeMap<Member, Vec<usize>>,
 }
 
 impl Epochs {
@@ -82,18 +82,20 @@ impl Epochs {
         );
         assert!(epoch.from_ns >= begins_ns, "epochs do not overlap");
         let weights = fitting(epoch.slots.iter().map(|slot| slot.weight).collect());
-        let members = epoch.slots.iter().map(|slot| slot.member.clone());
+        let mut indexes_of = BTreeMap::<Member, Vec<usize>>::new();
+        for (index, slot) in epoch.slots.iter().enumerate() {
+            if let Some(member) = slot.member.clone() {
+                indexes_of.entry(member).or_default().push(index);
+            }
+        }
         let entry = Entry {
             load: scale::scaled(&self.load, epoch.permille, self.seed)?,
             shares: Share::split(&weights)?,
             weights: weights.into(),
-            index_of: members
-                .enumerate()
-                .filter_map(|(index, member)| Some((member?, index)))
-                .collect(),
+            indexes_of,
             epoch,
         };
-        self.ever_included.extend(entry.index_of.keys().cloned());
+        self.ever_included.extend(entry.indexes_of.keys().cloned());
         self.entries.push(entry);
         Ok(())
     }
@@ -117,7 +119,7 @@ impl Epochs {
     pub fn includes(&self, member: &Member) -> bool {
         self.entries
             .last()
-            .is_some_and(|entry| entry.index_of.contains_key(member))
+            .is_some_and(|entry| entry.indexes_of.contains_key(member))
     }
 
     /// Whether a member ever had a part.
@@ -132,7 +134,7 @@ impl Epochs {
             Some(known) => known as usize + 1,
             None => {
                 let mut entries = self.entries.iter();
-                let first = entries.position(|entry| entry.index_of.contains_key(member));
+                let first = entries.position(|entry| entry.indexes_of.contains_key(member));
                 first.unwrap_or(self.entries.len())
             }
         };
@@ -149,22 +151,23 @@ impl Epochs {
             return Some(load.arrivals_before(Duration::from_nanos(to_ns)));
         }
         let everything = Share::whole();
-        Some(self.count(0, to_ns, |_| Some(&everything)))
+        Some(self.count(0, to_ns, |_| vec![&everything]))
     }
 
     /// A member's arrivals of open load from `from_ns` to before `to_ns`.
     pub fn owned_between(&self, member: &Member, from_ns: u64, to_ns: u64) -> u64 {
         self.count(from_ns, to_ns, |entry| {
-            Some(&entry.shares[*entry.index_of.get(member)?])
+            let indexes = entry.indexes_of.get(member).into_iter().flatten();
+            indexes.map(|&index| &entry.shares[index]).collect()
         })
     }
 
-    /// How many arrivals of a share, which may differ from epoch to epoch, are in a span.
+    /// How many arrivals of some shares, which may differ from epoch to epoch, are in a span.
     fn count<'a>(
         &'a self,
         from_ns: u64,
         to_ns: u64,
-        share_in: impl Fn(&'a Entry) -> Option<&'a Share>,
+        shares_in: impl Fn(&'a Entry) -> Vec<&'a Share>,
     ) -> u64 {
         let ends = self.entries.iter().skip(1).map(|next| next.epoch.from_ns);
         let ends = ends.chain([u64::MAX]);
@@ -173,10 +176,18 @@ impl Epochs {
             (span.start < span.end).then_some((entry, span))
         });
         spans
-            .filter_map(|(entry, span)| {
-                let share = share_in(entry)?;
-                let below = |at_ns| share.count_below(entry.arrivals_before(at_ns));
-                Some(below(span.end) - below(span.start))
+            .map(|(entry, span)| {
+                let shares = shares_in(entry);
+                if shares.is_empty() {
+                    return 0;
+                }
+                let (first, end) = (
+                    entry.arrivals_before(span.start),
+                    entry.arrivals_before(span.end),
+                );
+                let own = shares.iter();
+                own.map(|share| share.count_below(end) - share.count_below(first))
+                    .sum::<u64>()
             })
             .sum()
     }
@@ -184,7 +195,8 @@ impl Epochs {
 
 impl Entry {
     fn for_agent(&self, member: &Member) -> AgentEpoch {
-        let share = self.index_of.get(member).map(|&index| ShareOf {
+        let indexes = self.indexes_of.get(member).into_iter().flatten();
+        let shares = indexes.map(|&index| ShareOf {
             weights: Arc::clone(&self.weights),
             index: index as u32,
         });
@@ -192,7 +204,7 @@ impl Entry {
             number: self.epoch.number,
             from_ns: self.epoch.from_ns,
             permille: self.epoch.permille,
-            share,
+            shares: shares.collect(),
         }
     }
 
@@ -243,7 +255,7 @@ mod tests {
         Member::new(&format!("agent-{name}"), 1)
     }
 
-    /// Each epoch: when, its scale, and the weights of members 0, 1, …; weight 0 is absent.
+    /// Each epoch: when, its scale, and the weights of members 0, 1, 2, nobody, 0, 1; weight 0 is absent.
     fn epochs(load: OpenLoad, list: &[(u64, u32, Vec<u32>)]) -> Epochs {
         let mut epochs = Epochs::new(Load::Open(load), 7);
         for (number, (from_ns, permille, weights)) in list.iter().enumerate() {
@@ -252,7 +264,7 @@ mod tests {
                 .enumerate()
                 .filter(|(_, weight)| **weight > 0);
             let slots = present.map(|(name, weight)| Slot {
-                member: (name != 3).then(|| member(name as u32)),
+                member: (name != 3).then(|| member(name as u32 % 4)),
                 weight: *weight,
             });
             let epoch = Epoch {
@@ -267,7 +279,7 @@ mod tests {
     }
 
     fn a_list() -> impl Strategy<Value = Vec<(u64, u32, Vec<u32>)>> {
-        let weights = prop::collection::vec(0..4_u32, 4).prop_filter("someone", |weights| {
+        let weights = prop::collection::vec(0..4_u32, 6).prop_filter("someone", |weights| {
             weights.iter().any(|&weight| weight > 0)
         });
         let entry = (
@@ -290,12 +302,13 @@ mod tests {
             let spacing = if poisson { Spacing::Poisson } else { Spacing::Uniform };
             let epochs = epochs(load(spacing), &list);
             let (from_ns, to_ns) = (cuts.0.min(cuts.1), cuts.0.max(cuts.1));
-            let walked = |share_of: &dyn Fn(&Entry) -> Option<Share>| -> u64 {
+            let walked = |shares_of: &dyn Fn(&Entry) -> Vec<Share>| -> u64 {
                 let ends = epochs.entries.iter().skip(1).map(|entry| entry.epoch.from_ns);
                 let ends = ends.chain([u64::MAX]);
                 let in_epoch = |(entry, end_ns): (&Entry, u64)| {
-                    let (Load::Open(load), Some(share)) = (&entry.load, share_of(entry)) else { return 0 };
-                    let at = load.schedule(&share).map(|arrival| arrival.at.as_nanos() as u64);
+                    let Load::Open(load) = &entry.load else { return 0 };
+                    let arrivals = shares_of(entry).into_iter().flat_map(|share| load.schedule(&share));
+                    let at = arrivals.map(|arrival| arrival.at.as_nanos() as u64);
                     at.filter(|at| (entry.epoch.from_ns..end_ns).contains(at))
                         .filter(|at| (from_ns..to_ns).contains(at)).count() as u64
                 };
@@ -305,13 +318,17 @@ mod tests {
             for name in 0..3 {
                 let member = member(name);
                 let count = epochs.owned_between(&member, from_ns, to_ns);
-                let share_of = |entry: &Entry| Some(entry.shares[*entry.index_of.get(&member)?].clone());
-                prop_assert_eq!(count, walked(&share_of));
+                let shares_of = |entry: &Entry| -> Vec<Share> {
+                    let indexes = entry.indexes_of.get(&member).into_iter().flatten();
+                    indexes.map(|&index| entry.shares[index].clone()).collect()
+                };
+                prop_assert_eq!(count, walked(&shares_of));
                 owned += count;
             }
             let nobodys = walked(&|entry| {
-                let slot = entry.epoch.slots.iter().position(|slot| slot.member.is_none())?;
-                Some(entry.shares[slot].clone())
+                let slots = entry.epoch.slots.iter().zip(&entry.shares);
+                let vacant = slots.filter(|(slot, _)| slot.member.is_none());
+                vacant.map(|(_, share)| share.clone()).collect()
             });
             let planned = epochs.planned_before(to_ns).zip(epochs.planned_before(from_ns));
             prop_assert_eq!(planned.map(|(to, from)| to - from), Some(owned + nobodys));
@@ -337,7 +354,7 @@ mod tests {
         let numbers = |name, known| -> Vec<(u64, bool)> {
             let news = epochs.news_for(&member(name), known);
             news.iter()
-                .map(|epoch| (epoch.number, epoch.share.is_some()))
+                .map(|epoch| (epoch.number, !epoch.shares.is_empty()))
                 .collect()
         };
         assert_eq!(numbers(0, None), [(0, true), (1, true), (2, true)]);

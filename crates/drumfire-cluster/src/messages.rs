@@ -177,8 +177,8 @@ pub struct AgentEpoch {
     pub from_ns: u64,
     /// Rate or users in thousandths of the plan's.
     pub permille: u32,
-    /// The agent's part; none when it has none.
-    pub share: Option<ShareOf>,
+    /// The agent's part: more than one share where it stands in for others, none when it has none.
+    pub shares: Vec<ShareOf>,
 }
 
 /// One share of a split, by what it is made from.

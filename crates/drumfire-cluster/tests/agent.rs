@@ -91,7 +91,7 @@ impl Bench {
                 number: epoch,
                 from_ns: epoch * 20 * SECOND_NS,
                 permille: 1_000,
-                share: Some(share),
+                shares: vec![share],
             }],
             grant: granted_s.map(|seconds| Grant {
                 epoch,

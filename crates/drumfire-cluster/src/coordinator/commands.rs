@@ -51,9 +51,12 @@ impl CoordinatorMachine {
     fn status(&self, now_ns: u64) -> Status {
         let last = self.epochs.latest();
         let slots = last.into_iter().flat_map(|epoch| &epoch.slots);
-        let weights: BTreeMap<&Member, u32> = slots
-            .filter_map(|slot| Some((slot.member.as_ref()?, slot.weight)))
-            .collect();
+        let mut weights = BTreeMap::<&Member, u32>::new();
+        for slot in slots {
+            if let Some(member) = &slot.member {
+                *weights.entry(member).or_default() += slot.weight;
+            }
+        }
         let agent = |(member, entry): (&Member, &Entry)| AgentStatus {
             phase: entry.phase().cloned().unwrap_or(AgentPhase::Announced),
             silent_ns: now_ns.saturating_sub(entry.heard_ns),

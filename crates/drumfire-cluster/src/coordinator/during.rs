@@ -7,7 +7,7 @@ use crate::messages::{Phase, ProposalId};
 use crate::proposal::{Change, Proposal};
 use crate::record::Fact;
 use crate::settings::Policy;
-use crate::succession::next_slots;
+use crate::succession::{Standing, next_slots, stand_in_slots};
 use std::collections::BTreeSet;
 
 /// How often the lead of an epoch that is pushed back again and again doubles.
@@ -48,12 +48,11 @@ impl CoordinatorMachine {
     /// Proposes the epoch that the members call for, decides it when all agree, withdraws it when it is
     /// no longer called for.
     fn follow_members(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
-        let Some(change) = self.wanted(now_ns).filter(|change| !change.is_none()) else {
+        let Some((change, asked)) = self.possible(now_ns) else {
             return self.withdraw();
         };
         let run_ns = self.run_ns(now_ns);
         let timing = &self.settings.timing;
-        let asked = self.to_ask(&change, now_ns);
         // One who was expired when it was made and came back since has to be asked too.
         let same = |pending: &&Proposal| {
             pending.slots == change.slots
@@ -82,8 +81,7 @@ impl CoordinatorMachine {
         // Agents that are further away than the lead allows get more time from one push-back to the next.
         let lead_ns = timing.epoch_lead_ns << push_backs.min(MAX_LEAD_DOUBLINGS);
         let holds_from_ns = run_ns + lead_ns;
-        let reachable = asked.iter().all(|member| self.is_fresh(member, now_ns));
-        if !reachable || holds_from_ns >= self.duration_ns() {
+        if holds_from_ns >= self.duration_ns() {
             return self.withdraw();
         }
         let id = ProposalId {
@@ -101,32 +99,74 @@ impl CoordinatorMachine {
         self.news |= self.proposal.take().is_some();
     }
 
-    /// The next epoch, as the members are now; none when there have been too many.
-    fn wanted(&self, now_ns: u64) -> Option<Change<'_>> {
+    /// The change that the members call for, with those who have to promise it; when one of them is silent, a smaller one
+    /// that does not concern it. None when there is nothing to change, or nothing that can be changed now.
+    fn possible(&self, now_ns: u64) -> Option<(Change<'_>, BTreeSet<Member>)> {
         let last = self.epochs.latest().filter(|_| !self.told_of_limit)?;
-        let stays = |member: &Member, weight: u32| {
-            let entry = self.roster.get(member)?;
-            let stays = entry.is_willing() && !self.is_expired(member, now_ns);
-            stays.then(|| entry.capacity().unwrap_or(weight))
+        let reachable =
+            |asked: &BTreeSet<Member>| asked.iter().all(|member| self.is_fresh(member, now_ns));
+        let standing = |member: &Member| self.standing(member, now_ns);
+        let policy = self.settings.policy;
+        let change = Change {
+            last,
+            slots: next_slots(&last.slots, policy, standing, self.newcomers(now_ns)),
+            permille: self.permille,
         };
-        let newcomers = self.roster.iter().filter(|(member, entry)| {
+        let asked = self.to_ask(&change, now_ns);
+        if change.is_none() {
+            return None;
+        }
+        if reachable(&asked) {
+            return Some((change, asked));
+        }
+        if asked
+            .iter()
+            .any(|member| self.may_speak_yet(member, now_ns))
+        {
+            return None;
+        }
+        let stand_in = Change {
+            last,
+            slots: stand_in_slots(&last.slots, standing, self.newcomers(now_ns)),
+            permille: last.permille,
+        };
+        let asked = self.to_ask(&stand_in, now_ns);
+        let possible = policy == Policy::Rebalance && !stand_in.is_none() && reachable(&asked);
+        possible.then_some((stand_in, asked))
+    }
+
+    /// Whether this coordinator has not listened for long enough to call a member silent.
+    fn may_speak_yet(&self, member: &Member, now_ns: u64) -> bool {
+        let entry = self.roster.get(member);
+        entry.is_some_and(|entry| {
+            let listened_ns = now_ns.saturating_sub(entry.heard_ns);
+            entry.heartbeat.is_none() && listened_ns <= self.silence_ns()
+        })
+    }
+
+    fn standing(&self, member: &Member, now_ns: u64) -> Standing {
+        let Some(entry) = self.roster.get(member) else {
+            return Standing::Silent;
+        };
+        let fresh = self.is_fresh(member, now_ns);
+        match entry.capacity() {
+            _ if entry.gone || self.is_expired(member, now_ns) => Standing::Leaves,
+            Some(weight) if fresh && entry.is_willing() => Standing::Stays(weight),
+            _ if fresh => Standing::Leaves,
+            _ => Standing::Silent,
+        }
+    }
+
+    /// Who is ready for load and has none.
+    fn newcomers(&self, now_ns: u64) -> Vec<(Member, u32)> {
+        let members = self.roster.iter();
+        let newcomers = members.filter(|(member, entry)| {
             let able = entry.is_willing() && entry.is_able();
             able && self.is_fresh(member, now_ns) && !self.epochs.includes(member)
         });
-        let newcomers =
-            newcomers.filter_map(|(member, entry)| Some((member.clone(), entry.capacity()?)));
-        let slots = next_slots(
-            &last.slots,
-            self.settings.policy,
-            stays,
-            newcomers.collect(),
-        );
-        let permille = self.permille;
-        Some(Change {
-            last,
-            slots,
-            permille,
-        })
+        newcomers
+            .filter_map(|(member, entry)| Some((member.clone(), entry.capacity()?)))
+            .collect()
     }
 
     /// Those who have to promise a change: all that it affects, but for those who can start nothing any more.

@@ -56,8 +56,8 @@ struct WireEpoch {
     number: u64,
     from_ns: u64,
     permille: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    share: Option<WireShare>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shares: Vec<WireShare>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -198,7 +198,7 @@ impl From<&AgentEpoch> for WireEpoch {
             number: epoch.number,
             from_ns: epoch.from_ns,
             permille: epoch.permille,
-            share: epoch.share.as_ref().map(WireShare::from),
+            shares: epoch.shares.iter().map(WireShare::from).collect(),
         }
     }
 }
@@ -207,11 +207,12 @@ impl TryFrom<WireEpoch> for AgentEpoch {
     type Error = WireError;
 
     fn try_from(epoch: WireEpoch) -> Result<Self, WireError> {
+        let shares = epoch.shares.into_iter().map(ShareOf::try_from);
         Ok(Self {
             number: epoch.number,
             from_ns: epoch.from_ns,
             permille: epoch.permille,
-            share: epoch.share.map(ShareOf::try_from).transpose()?,
+            shares: shares.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -272,11 +273,11 @@ mod tests {
             weights: vec![1, 1, 1, 2, 1].into(),
             index: 3,
         };
-        let epoch = |number, share| AgentEpoch {
+        let epoch = |number, shares| AgentEpoch {
             number,
             from_ns: number * 10,
             permille: 1_500,
-            share,
+            shares,
         };
         Directive {
             run: "run-1".to_owned(),
@@ -288,7 +289,7 @@ mod tests {
                 sent_ns: 1,
                 answered_ns: u64::MAX,
             }),
-            epochs: vec![epoch(4, Some(share)), epoch(5, None)],
+            epochs: vec![epoch(4, vec![share]), epoch(5, Vec::new())],
             proposal: Some(Proposed {
                 id: ProposalId { term: 3, number: 1 },
                 holds_from_ns: 70,

@@ -61,12 +61,14 @@ impl Engine {
         let Ok(Load::Open(load)) = scaled(&self.load, epoch.permille, SEED_OF_LOAD) else {
             panic!("histories run open load");
         };
-        let schedule = epoch.share.iter().flat_map(|share| load.schedule(share));
+        let schedule = epoch.shares.iter().flat_map(|share| load.schedule(share));
         let own = schedule.map(|arrival| (arrival.number, arrival.at.as_nanos() as u64));
+        let mut own: Vec<(u64, u64)> = own.collect();
+        own.sort();
         let stretch = Stretch {
             from_ns: epoch.from_ns,
             permille: epoch.permille,
-            own: own.collect(),
+            own,
         };
         let same = self
             .epochs

@@ -125,6 +125,26 @@ fn an_agent_whose_lease_ends_in_silence_is_replaced_and_comes_back() {
 }
 
 #[test]
+fn a_killed_agent_is_stood_in_for_while_another_is_silent() {
+    let for_ns = 20 * SECOND_NS;
+    let kill = Fault::KillAgent {
+        agent: 1,
+        noticed: true,
+        back_after_ns: None,
+    };
+    let faults = vec![
+        (10 * SECOND_NS, Fault::Partition { agent: 0, for_ns }),
+        (15 * SECOND_NS, kill),
+    ];
+    let world = lived(plain(3, 50, faults));
+    let epochs = epochs(&world);
+    let sizes: Vec<usize> = epochs.iter().map(|(_, epoch)| epoch.slots.len()).collect();
+    assert_eq!(sizes, [3, 3, 2]);
+    let lost = dropped(&world, DropReason::AgentLost);
+    assert!((1..=20 * 6).contains(&lost), "{lost} arrivals were lost");
+}
+
+#[test]
 fn an_agent_that_leaves_loses_nothing() {
     let world = lived(plain(3, 30, at(10, Fault::Leave { agent: 1 })));
     let agent = &world.agents[1];
