@@ -23,6 +23,9 @@ use crate::settings::Settings;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// So many members may each make a coordinator think about the start when they are heard; more wait for its next tick.
+const EAGER_MEMBERS: usize = 100;
+
 /// What reaches a coordinator.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -209,7 +212,18 @@ impl CoordinatorMachine {
                     return outputs.push(Output::Superseded);
                 }
                 answer = Some((heartbeat.member.clone(), heartbeat.sent_ns));
-                think = self.hear(heartbeat, now_ns, outputs) != Heard::Nothing;
+                let member = heartbeat.member.clone();
+                think = match self.hear(heartbeat, now_ns, outputs) {
+                    Heard::Nothing => false,
+                    Heard::Promise => {
+                        let proposal = self.proposal.as_mut();
+                        proposal.is_some_and(|proposal| proposal.hear(&member, &self.roster))
+                    }
+                    // Before the start nothing has been granted, and the next tick is soon enough.
+                    Heard::Change | Heard::Newcomer => {
+                        self.start_ns.is_some() || self.roster.len() <= EAGER_MEMBERS
+                    }
+                };
             }
             Input::Snapshot(snapshot) => {
                 think = snapshot.last;

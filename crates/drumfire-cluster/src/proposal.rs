@@ -18,6 +18,8 @@ pub(crate) struct Proposal {
     pub(crate) slots: Vec<Slot>,
     pub(crate) permille: u32,
     pub(crate) asked: BTreeSet<Member>,
+    /// Those of the asked who were not heard to promise yet.
+    outstanding: BTreeSet<Member>,
     /// What those who cannot be asked were granted ends here.
     granted_until_ns: u64,
 }
@@ -76,8 +78,15 @@ impl Proposal {
             granted_until_ns: granted.max().unwrap_or(0),
             slots: change.slots,
             permille: change.permille,
+            outstanding: asked.clone(),
             asked,
         }
+    }
+
+    /// Takes note that a member has promised something; whether it was the last that was waited for.
+    pub(crate) fn hear(&mut self, member: &Member, roster: &Roster) -> bool {
+        let promised = self.promise_of(member, roster).is_some();
+        promised && self.outstanding.remove(member) && self.outstanding.is_empty()
     }
 
     /// Who was asked and has not promised yet.

@@ -26,7 +26,9 @@ pub(crate) struct Entry {
 pub(crate) enum Heard {
     /// That its member is still there.
     Nothing,
-    /// That something about it has changed, or that it is there again.
+    /// That it has promised something, or holds no more.
+    Promise,
+    /// That something else about it has changed, or that it is there again.
     Change,
     /// That there is a new member.
     Newcomer,
@@ -51,12 +53,14 @@ impl Roster {
             return Heard::Nothing;
         }
         let same = was_fresh && newest.is_some_and(|newest| says_the_same(newest, &heartbeat));
+        let promises = newest.map(|newest| newest.promise) != Some(heartbeat.promise);
         entry.heard_ns = now_ns;
         entry.gone |= heartbeat.phase == AgentPhase::Finished;
         entry.heartbeat = Some(heartbeat);
         match (known, same) {
             (false, _) => Heard::Newcomer,
             (true, false) => Heard::Change,
+            (true, true) if promises => Heard::Promise,
             (true, true) => Heard::Nothing,
         }
     }
@@ -85,16 +89,17 @@ impl Roster {
         self.entries.iter()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn members(&self) -> Vec<Member> {
         self.entries.keys().cloned().collect()
     }
 }
 
 fn says_the_same(old: &Heartbeat, new: &Heartbeat) -> bool {
-    old.phase == new.phase
-        && old.promise == new.promise
-        && old.leaving == new.leaving
-        && old.capacity == new.capacity
+    old.phase == new.phase && old.leaving == new.leaving && old.capacity == new.capacity
 }
 
 impl Entry {
