@@ -28,6 +28,7 @@ MAY_KNOW = {
         "drumfire-engine",
         "drumfire-protocols",
     },
+    "drumfire-cluster": {"drumfire-plan", "drumfire-metrics"},
     "drumfire-report": {"drumfire-metrics"},
     "drumfire-target": set(),
     "drumfire-cli": {
@@ -46,7 +47,7 @@ MAY_KNOW = {
 TESTS_MAY_KNOW = {"drumfire-target"}
 
 # Crates that compute and do nothing else: no event loop, no sockets, no source of chance.
-PURE = ["drumfire-plan", "drumfire-metrics", "drumfire-report"]
+PURE = ["drumfire-plan", "drumfire-metrics", "drumfire-cluster", "drumfire-report"]
 ABSENT_FROM_PURE = {
     "tokio", "mio", "polling", "async-io", "futures-executor", "hyper", "h2", "rustls", "socket2", "rand", "rand_core",
     "rand_xoshiro", "fastrand",
@@ -69,7 +70,7 @@ ONLY_IN = {
     "crossterm": {"drumfire-cli"},
     "mimalloc": {"drumfire-cli"},
     "ratatui": {"drumfire-cli", "drumfire-report"},
-    "serde": {"drumfire-artillery", "drumfire-report", "drumfire-cli"},
+    "serde": {"drumfire-artillery", "drumfire-cluster", "drumfire-report", "drumfire-cli"},
     "granit-parser": {"drumfire-artillery"},
     "jsonpath-rust": {"drumfire-artillery"},
     "scraper": {"drumfire-artillery"},
