@@ -184,11 +184,11 @@ def judge(report, runs):
     )
     report.goal("HTTPS beside h2load", ratio("drumfire https", "h2load https"), 1.0, " ×")
     report.goal("HTTP/2 beside h2load", ratio("drumfire h2", "h2load h2"), 1.0, " ×")
-    counts = [count for count in CONNECTIONS if count >= 10]
-    costs = [median(runs, ("drumfire run", count)) for count in counts]
+    spread = [median(runs, ("drumfire run", count)) for count in CONNECTIONS if count >= 10]
+    spread = [value for value in spread if value]
     report.goal(
-        "dearest of 10 to 10,000 connections beside 10",
-        max(costs) / costs[0] if all(costs) else None,
+        "dearest beside cheapest, 10 to 10,000 connections",
+        max(spread) / min(spread) if len(spread) > 1 else None,
         2.0,
         " ×",
     )
