@@ -97,10 +97,6 @@ impl ArtilleryProgram {
         let Some(flow) = flow else {
             return Ok(SectionOutcome::default());
         };
-        let reactor = Reactor::new().map_err(|source| SectionError::Reactor {
-            section: section.key(),
-            source,
-        })?;
         let stop = control.next_stop();
         if section == Section::Before && control.stopping().is_some() {
             return Ok(SectionOutcome {
@@ -108,6 +104,10 @@ impl ArtilleryProgram {
                 ..SectionOutcome::default()
             });
         }
+        let reactor = Reactor::new().map_err(|source| SectionError::Reactor {
+            section: section.key(),
+            source,
+        })?;
         reactor.block_on(self.run_once(section, flow, stop))
     }
 
