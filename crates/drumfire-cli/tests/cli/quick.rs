@@ -1,8 +1,7 @@
 //! `drumfire quick` against a target that counts.
 
-use crate::drumfire::{Folder, target};
+use crate::drumfire::{Folder, listener, target};
 use std::io::{Read, Write};
-use std::net::TcpListener;
 
 #[test]
 fn so_many_requests_and_connections_as_asked() {
@@ -44,11 +43,8 @@ fn so_many_requests_as_a_rate_makes() {
 
 /// What arrives on the wire, up to the end of the body.
 fn received(folder: &Folder, options: &[&str]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let url = format!(
-        "http://{}/path?a=b",
-        listener.local_addr().expect("it is bound")
-    );
+    let (listener, url) = listener();
+    let url = format!("{url}/path?a=b");
     let command = ["quick", &url, "-n", "1", "-c", "1"];
     let running = folder.start(&[&command[..], options].concat());
     let (mut connection, _) = listener.accept().expect("the binary connects");
@@ -125,9 +121,7 @@ fn what_is_no_url_is_refused() {
 
 #[test]
 fn connections_come_from_the_addresses_given_in_turn() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let folder = Folder::new();
+    let (folder, (listener, url)) = (Folder::new(), listener());
     let sources = ["--local-ip", "127.0.0.2", "--local-ip", "127.0.0.3"];
     let command = ["quick", &url, "-n", "4", "-c", "4", "--shards", "1"];
     let running = folder.start(&[&command[..], &sources].concat());

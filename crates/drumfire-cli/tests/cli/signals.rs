@@ -1,20 +1,22 @@
 //! A run that is stopped from outside: it drains, reports, and its sums hold.
 
-use crate::drumfire::{Ended, Folder, script, target};
+use crate::drumfire::{Ended, Folder, listener, script, target};
 use drumfire_metrics::DropReason;
-use std::net::TcpListener;
+
+/// A script with further sections.
+fn with(script: &str, sections: &str) -> String {
+    let open = script.strip_suffix('}').expect("it ends so");
+    format!("{open}, {sections}}}")
+}
 
 /// Starts a long run of users who say hello and think for `think_s`.
 fn stopped_by(signals: &[i32], think_s: u32, options: &[&str]) -> (Folder, i32) {
     let (folder, target) = (Folder::new(), target());
     let phase = "phases: [{duration: 50, arrivalRate: 20}]";
     let flow = format!("{{get: {{url: /}}}}, {{log: hello}}, {{think: {think_s}}}");
-    let sections = ", before: {flow: [{log: tidy}]}, after: {flow: [{log: tidied}]}}";
+    let sections = "before: {flow: [{log: tidy}]}, after: {flow: [{log: tidied}]}";
     let text = script(&target.url(), phase, &flow);
-    folder.write(
-        "script.yml",
-        &format!("{}{sections}", text.strip_suffix('}').expect("it ends so")),
-    );
+    folder.write("script.yml", &with(&text, sections));
     let command = [
         "run",
         "script.yml",
@@ -119,17 +121,14 @@ fn the_longest_duration_ends_a_run_that_passes() {
 
 /// Signals a run that hangs in one of its sections, waiting for an answer that never comes.
 fn stopped_in(section: &str) -> (Folder, Ended) {
-    let folder = Folder::new();
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let url = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let (folder, (silent, url)) = (Folder::new(), listener());
     let text = script(
         &url,
         "phases: [{duration: 1, arrivalCount: 3}]",
         "{log: hello}",
     );
-    let hanging = format!(", {section}: {{flow: [{{log: begun}}, {{get: {{url: /}}}}]}}}}");
-    let text = format!("{}{hanging}", text.strip_suffix('}').expect("it ends so"));
-    folder.write("script.yml", &text);
+    let hanging = format!("{section}: {{flow: [{{log: begun}}, {{get: {{url: /}}}}]}}");
+    folder.write("script.yml", &with(&text, &hanging));
     let running = folder.start(&["run", "script.yml", "-q", "--json", "out.json"]);
     let connection = silent.accept().expect("the section sends its request");
     running.signal(libc::SIGTERM);
