@@ -17,7 +17,7 @@ use crate::member::Member;
 use crate::messages::{Command, Directive, Heartbeat, NumberedSnapshot, Phase, Reply};
 use crate::proposal::Proposal;
 use crate::record::Fact;
-use crate::roster::{Heard, Roster};
+use crate::roster::{Entry, Heard, Roster};
 use crate::scale::AS_PLANNED_PERMILLE;
 use crate::settings::Settings;
 use std::collections::BTreeSet;
@@ -293,21 +293,22 @@ impl CoordinatorMachine {
 
     fn hear(&mut self, heartbeat: Heartbeat, now_ns: u64, outputs: &mut Vec<Output>) -> Heard {
         let member = heartbeat.member.clone();
-        let announced = Event::Announced {
-            member: member.clone(),
-            capacity: heartbeat.capacity,
-            version: heartbeat.version.clone(),
-        };
         let silence_ns = self.silence_ns();
         let heard = self.roster.hear(heartbeat, now_ns, silence_ns);
-        if heard == Heard::Newcomer {
-            outputs.push(Output::Event(announced));
+        let entry = self.roster.get(&member);
+        if let (Heard::Newcomer, Some(newest)) =
+            (heard, entry.and_then(|entry| entry.heartbeat.as_ref()))
+        {
+            outputs.push(Output::Event(Event::Announced {
+                member: member.clone(),
+                capacity: newest.capacity,
+                version: newest.version.clone(),
+            }));
         }
-        let failure = self.roster.get(&member).and_then(|entry| entry.failure());
-        if let Some(reason) = failure.map(str::to_owned)
+        if let Some(reason) = entry.and_then(Entry::failure)
             && self.failed.insert(member.clone())
         {
-            outputs.push(Output::Event(Event::Failed(member, reason)));
+            outputs.push(Output::Event(Event::Failed(member, reason.to_owned())));
         }
         heard
     }

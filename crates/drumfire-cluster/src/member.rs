@@ -1,5 +1,6 @@
 //! Who takes part: an agent's name, and which of its lives it is in.
 
+use crate::signing;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&signing::hexadecimal(&self.0))
     }
 }
 

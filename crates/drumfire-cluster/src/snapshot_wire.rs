@@ -284,10 +284,8 @@ impl<'a> Reader<'a> {
             interrupted: self.number(what)?,
             dropped: self.map(what, |reader| {
                 let word = reader.text("a reason")?;
-                let mut reasons = DropReason::ALL.into_iter();
-                let reason = reasons.find(|reason| reason.word() == word);
-                let reason =
-                    reason.ok_or_else(|| SnapshotError::Value("a reason", word.to_owned()))?;
+                let reason = DropReason::from_word(word)
+                    .ok_or_else(|| SnapshotError::Value("a reason", word.to_owned()))?;
                 Ok((reason, reader.number("a reason")?))
             })?,
             duration_us: self.histogram(what)?,

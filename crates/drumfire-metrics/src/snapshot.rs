@@ -141,6 +141,11 @@ impl DropReason {
             DropReason::AgentLost => "agent_lost",
         }
     }
+
+    /// Reads [`DropReason::word`].
+    pub fn from_word(word: &str) -> Option<DropReason> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
 }
 
 impl EndpointStats {

@@ -163,15 +163,12 @@ impl WireStatus {
 impl WireBalance {
     fn into_balance(self) -> Result<Balance, WireError> {
         let reason = |(word, n): (String, u64)| {
-            let reason = DropReason::ALL
-                .into_iter()
-                .find(|reason| reason.word() == word);
             let unknown = || WireError::Value {
                 kind: "reply",
                 field: "dropped",
                 found: word.clone(),
             };
-            Ok((reason.ok_or_else(unknown)?, n))
+            Ok((DropReason::from_word(&word).ok_or_else(unknown)?, n))
         };
         let dropped: Result<_, WireError> = self.dropped.into_iter().map(reason).collect();
         Ok(Balance {
