@@ -3,7 +3,7 @@
 use drumfire_artillery::files::Files;
 use drumfire_artillery::load::{LoadOptions, load};
 use drumfire_artillery::{ArtilleryProgram, Section, plan};
-use drumfire_engine::{Control, Event, Program, Settings, run};
+use drumfire_engine::{Control, Event, Program, Settings, Tenure, run};
 use drumfire_metrics::{NamedMetrics, Summary};
 use drumfire_plan::Share;
 use drumfire_protocols::ClientConfig;
@@ -59,7 +59,7 @@ fn run_script(target: &str, phase: &str, config: &str, rest: &str) -> Ran {
     let control = Control::default();
     let outcome = run(
         &plan,
-        &Share::whole(),
+        &Tenure::of(Share::whole()),
         &program,
         &settings,
         &control,

@@ -1,6 +1,6 @@
 //! Puts the intervals of the shards together into the intervals of the run.
 
-use crate::shard::INTERVAL_US;
+use crate::snapshots::INTERVAL_US;
 use drumfire_metrics::Snapshot;
 use std::collections::BTreeMap;
 

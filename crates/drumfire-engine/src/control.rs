@@ -80,6 +80,11 @@ impl Control {
         self.stop.borrow().reason()
     }
 
+    /// Whether running iterations are interrupted, too.
+    pub fn interrupting(&self) -> bool {
+        matches!(*self.stop.borrow(), Stop::Now(_))
+    }
+
     /// Waits for the next call of [`stop`](Self::stop) or [`stop_now`](Self::stop_now) after this one.
     pub fn next_stop(&self) -> impl Future<Output = ()> + use<> {
         let mut stop = self.watch();

@@ -1,13 +1,18 @@
 //! What happened: the one stream that every user interface consumes.
 
 use crate::control::StopReason;
-use drumfire_metrics::Summary;
+use drumfire_metrics::{Snapshot, Summary};
 
 /// Something that happened in a run. Times are microseconds since the run's start.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Every shard is ready and the load begins.
     Started,
+    /// Every shard is awake at the start of the run.
+    Begun {
+        /// How long after the start the last of them was, in nanoseconds.
+        late_ns: u64,
+    },
     /// A stage of the load begins.
     StageStarted {
         /// Which one.
@@ -39,6 +44,9 @@ pub enum Event {
 
 /// Who watches a run.
 pub trait Observer {
+    /// Takes a finished interval of the whole process, before it becomes part of the summary.
+    fn interval(&mut self, _snapshot: &Snapshot) {}
+
     /// Takes notice; what comes back ends the run.
     fn event(&mut self, event: &Event, summary: &Summary) -> Option<StopReason>;
 }

@@ -14,7 +14,10 @@ mod pacer;
 mod program;
 mod run;
 mod shard;
+mod snapshots;
+mod tenure;
 mod users;
+mod walk;
 
 pub use control::{Control, StopReason};
 pub use event::{Event, Observer};
@@ -22,4 +25,5 @@ pub use program::{
     Iteration, IterationEnd, IterationFuture, Program, ProgramError, ProgramHealth, Seed, Shard,
     ShardProgram, VirtualUser,
 };
-pub use run::{Outcome, RunError, Settings, run, run_simulated};
+pub use run::{Outcome, Prepared, RunError, Settings, prepare, run, run_simulated};
+pub use tenure::{Epoch, Tenure};

@@ -6,8 +6,10 @@ use crate::event::{Event, Observer};
 use crate::health::resident_bytes;
 use crate::program::Program;
 use crate::shard::{Assignment, Graces, Message, shard_main};
+use crate::tenure::{Tenure, Terms};
+use crate::users;
 use drumfire_metrics::{Interval, Snapshot, StageFacts, Summary};
-use drumfire_plan::{Load, Plan, Share};
+use drumfire_plan::{Load, Plan};
 use drumfire_reactor::{Reactor, now};
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -63,20 +65,21 @@ pub enum RunError {
     Program(String),
 }
 
-/// Runs the stripe `share` of `plan` to its end or to the stop, telling
+/// Runs this process's part of `plan` to its end or to the stop, telling
 /// `observer` what happens. Blocks the caller, whose thread carries no load.
 ///
 /// # Errors
 /// A shard cannot start or the program cannot be opened; nothing has been sent then.
 pub fn run(
     plan: &Arc<Plan>,
-    share: &Share,
+    tenure: &Tenure,
     program: &Arc<dyn Program>,
     settings: &Settings,
     control: &Control,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RunError> {
-    Run::new(plan, share, control, false).go(program, settings, observer)
+    let prepared = prepare(plan, tenure, program, settings, control)?;
+    Ok(prepared.start(now() + START_LEAD_NS, observer))
 }
 
 /// The same on simulated time: every second takes as long as its work does.
@@ -85,71 +88,122 @@ pub fn run(
 /// As [`run`].
 pub fn run_simulated(
     plan: &Arc<Plan>,
-    share: &Share,
+    tenure: &Tenure,
     program: &Arc<dyn Program>,
     settings: &Settings,
     control: &Control,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RunError> {
-    Run::new(plan, share, control, true).go(program, settings, observer)
+    let run = Run::new(plan, tenure, control, true);
+    Ok(run
+        .prepare(program, settings)?
+        .start(START_LEAD_NS, observer))
 }
 
-struct Run<'a> {
-    plan: &'a Arc<Plan>,
-    share: &'a Share,
-    control: &'a Control,
+/// Starts the shards, on each of which the program is opened, and waits until all are ready for [`Prepared::start`].
+///
+/// # Errors
+/// As [`run`].
+pub fn prepare(
+    plan: &Arc<Plan>,
+    tenure: &Tenure,
+    program: &Arc<dyn Program>,
+    settings: &Settings,
+    control: &Control,
+) -> Result<Prepared, RunError> {
+    Run::new(plan, tenure, control, false).prepare(program, settings)
+}
+
+/// A run that needs nothing more than its start. Dropped without one, it ends.
+pub struct Prepared {
+    run: Run,
+    shards: NonZeroU32,
+    threads: Vec<ShardThread>,
+    messages: Receiver<Message>,
+}
+
+impl Prepared {
+    /// Starts at `start_ns` of [`drumfire_reactor::now`] and runs to the end or to the stop, telling `observer` what
+    /// happens. Blocks the caller, whose thread carries no load.
+    pub fn start(self, start_ns: u64, observer: &mut dyn Observer) -> Outcome {
+        let Prepared {
+            mut run,
+            shards,
+            threads,
+            messages,
+        } = self;
+        run.plan_facts();
+        let begin = |thread: ShardThread| thread.begin(start_ns);
+        let joined: Vec<_> = threads.into_iter().map(begin).collect();
+        run.tell(observer, &Event::Started);
+        run.listen(&messages, shards, start_ns, observer);
+        for thread in joined {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        // Epochs that came while the run went on are part of what was planned.
+        run.plan_facts();
+        run.tell(observer, &Event::Finished);
+        let stopped = run.stopping();
+        Outcome {
+            summary: run.summary,
+            stopped,
+        }
+    }
+}
+
+struct Run {
+    plan: Arc<Plan>,
+    tenure: Tenure,
+    control: Control,
     simulated: bool,
     summary: Summary,
+    /// How late each shard was awake.
+    begun: Vec<u64>,
     overtime: bool,
     draining: usize,
     draining_users: u64,
 }
 
-impl<'a> Run<'a> {
-    fn new(plan: &'a Arc<Plan>, share: &'a Share, control: &'a Control, simulated: bool) -> Self {
+impl Run {
+    fn new(plan: &Arc<Plan>, tenure: &Tenure, control: &Control, simulated: bool) -> Self {
         Run {
-            plan,
-            share,
-            control,
+            plan: plan.clone(),
+            tenure: tenure.clone(),
+            control: control.clone(),
             simulated,
             summary: Summary::default(),
+            begun: Vec::new(),
             overtime: false,
             draining: 0,
             draining_users: 0,
         }
     }
 
-    fn go(
+    fn prepare(
         mut self,
         program: &Arc<dyn Program>,
         settings: &Settings,
-        observer: &mut dyn Observer,
-    ) -> Result<Outcome, RunError> {
+    ) -> Result<Prepared, RunError> {
         let shards = self.shards(program.as_ref(), settings);
         self.summary.facts.shards = shards.get();
-        self.summary.facts.stages = stage_facts(self.plan, self.share);
-        self.summary.facts.planned = planned(self.plan, self.share);
-        let (sender, receiver) = sync_channel(MESSAGES_LIMIT);
+        let (sender, messages) = sync_channel(MESSAGES_LIMIT);
         let threads = self.start_shards(shards, program, settings, &sender)?;
-        let lead_ns = self.wait_ready(&receiver, shards)?;
-        let start_ns = if self.simulated { 0 } else { now() } + lead_ns;
-        let joined: Vec<_> = threads
-            .into_iter()
-            .map(|thread| thread.begin(start_ns))
-            .collect();
-        self.tell(observer, &Event::Started);
-        self.listen(&receiver, shards, start_ns, observer);
-        for thread in joined {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-        self.tell(observer, &Event::Finished);
-        let stopped = self.stopping();
-        Ok(Outcome {
-            summary: self.summary,
-            stopped,
+        wait_ready(&messages, shards)?;
+        Ok(Prepared {
+            run: self,
+            shards,
+            threads,
+            messages,
         })
+    }
+
+    /// States what is planned, as far as it is known.
+    fn plan_facts(&mut self) {
+        let terms = self.tenure.terms();
+        self.summary.facts.stages = stage_facts(&self.plan, &terms);
+        self.summary.facts.planned = planned(&self.plan, &terms);
     }
 
     /// As many shards as asked, but none that a cap on users or a pool would leave empty.
@@ -172,12 +226,11 @@ impl<'a> Run<'a> {
         settings: &Settings,
         messages: &SyncSender<Message>,
     ) -> Result<Vec<ShardThread>, RunError> {
-        let shares = self.share.split_evenly(shards);
-        let assign = |(index, share): (usize, Share)| Assignment {
-            index: index as u32,
-            shards: shards.get(),
+        let assign = |index| Assignment {
+            index,
+            shards,
             plan: self.plan.clone(),
-            share,
+            tenure: self.tenure.clone(),
             program: program.clone(),
             control: self.control.clone(),
             graces: Graces {
@@ -189,29 +242,9 @@ impl<'a> Run<'a> {
             messages: messages.clone(),
             simulated: self.simulated,
         };
-        shares
-            .into_iter()
-            .enumerate()
-            .map(|part| ShardThread::start(assign(part)))
+        (0..shards.get())
+            .map(|index| ShardThread::start(assign(index)))
             .collect()
-    }
-
-    /// Waits for every shard; gives the lead of the start over the present.
-    fn wait_ready(
-        &self,
-        messages: &Receiver<Message>,
-        shards: NonZeroU32,
-    ) -> Result<u64, RunError> {
-        let mut ready = 0;
-        while ready < shards.get() {
-            match messages.recv() {
-                Ok(Message::Ready) => ready += 1,
-                Ok(Message::Failed(why)) => return Err(RunError::Program(why)),
-                Ok(_) => {}
-                Err(_) => return Err(RunError::Program("a shard ended early".into())),
-            }
-        }
-        Ok(START_LEAD_NS)
     }
 
     fn listen(
@@ -274,6 +307,13 @@ impl<'a> Run<'a> {
         match message {
             Message::Snapshot(shard, snapshot) => aggregate.add(shard, &snapshot),
             Message::Ended(shard) => aggregate.end(shard),
+            Message::Begun(late_ns) => {
+                self.begun.push(late_ns);
+                if self.begun.len() == shards.get() as usize {
+                    let late_ns = self.begun.iter().copied().max().unwrap_or(0);
+                    self.tell(observer, &Event::Begun { late_ns });
+                }
+            }
             Message::Log(line) => self.tell(observer, &Event::Log(line)),
             Message::Draining(users) => {
                 self.draining += 1;
@@ -287,7 +327,7 @@ impl<'a> Run<'a> {
             Message::Ready | Message::Failed(_) => {}
         }
         while let Some(snapshot) = aggregate.complete() {
-            self.push(snapshot);
+            self.push(snapshot, observer);
             self.tell(observer, &Event::Interval);
         }
     }
@@ -297,14 +337,15 @@ impl<'a> Run<'a> {
         self.control.stopping().or(overtime)
     }
 
-    fn push(&mut self, mut snapshot: Snapshot) {
+    fn push(&mut self, mut snapshot: Snapshot, observer: &mut dyn Observer) {
         if !self.simulated {
             snapshot.health.memory_bytes = resident_bytes();
         }
         self.summary.facts.duration_us = self.summary.facts.duration_us.max(snapshot.end_us);
+        observer.interval(&snapshot);
         let span = Duration::from_micros(snapshot.start_us)..Duration::from_micros(snapshot.end_us);
         self.summary.push(Interval {
-            planned: planned_in(self.plan, self.share, span),
+            planned: planned_in(&self.plan, &self.tenure.terms(), span),
             snapshot,
         });
     }
@@ -334,6 +375,20 @@ impl<'a> Run<'a> {
             })
             .collect()
     }
+}
+
+/// Waits for every shard.
+fn wait_ready(messages: &Receiver<Message>, shards: NonZeroU32) -> Result<(), RunError> {
+    let mut ready = 0;
+    while ready < shards.get() {
+        match messages.recv() {
+            Ok(Message::Ready) => ready += 1,
+            Ok(Message::Failed(why)) => return Err(RunError::Program(why)),
+            Ok(_) => {}
+            Err(_) => return Err(RunError::Program("a shard ended early".into())),
+        }
+    }
+    Ok(())
 }
 
 /// A shard's thread, waiting for the start.
@@ -372,7 +427,7 @@ impl ShardThread {
     }
 }
 
-fn stage_facts(plan: &Plan, share: &Share) -> Vec<StageFacts> {
+fn stage_facts(plan: &Plan, terms: &Terms) -> Vec<StageFacts> {
     let facts = |name: &Option<String>, bounds: Range<Duration>, planned: Option<u64>| StageFacts {
         name: name.clone(),
         start_us: bounds.start.as_micros() as u64,
@@ -381,14 +436,17 @@ fn stage_facts(plan: &Plan, share: &Share) -> Vec<StageFacts> {
     };
     match &plan.load {
         Load::Open(load) => {
-            let mut before = 0;
             let stages = load.stages().iter().enumerate();
             stages
                 .map(|(index, stage)| {
-                    let first = before;
-                    before += load.stage_total(index);
-                    let planned = share.count_below(before) - share.count_below(first);
-                    facts(&stage.name, load.stage_bounds(index), Some(planned))
+                    let bounds = load.stage_bounds(index);
+                    // What comes at the very end of the load is the last stage's.
+                    let end = match index + 1 == load.stages().len() {
+                        true => Duration::MAX,
+                        false => bounds.end,
+                    };
+                    let planned = terms.arrivals(load, bounds.start..end);
+                    facts(&stage.name, bounds, Some(planned))
                 })
                 .collect()
         }
@@ -401,27 +459,26 @@ fn stage_facts(plan: &Plan, share: &Share) -> Vec<StageFacts> {
     }
 }
 
-fn planned(plan: &Plan, share: &Share) -> Option<u64> {
+fn planned(plan: &Plan, terms: &Terms) -> Option<u64> {
     use drumfire_plan::Iterations;
     match &plan.load {
-        Load::Open(load) => Some(share.count_below(load.total())),
-        Load::Closed(load) => match load.iterations_of(share) {
+        Load::Open(load) => Some(terms.arrivals(load, Duration::ZERO..Duration::MAX)),
+        Load::Closed(load) => match users::iterations(load, terms.epochs.first()) {
             Iterations::Unlimited => None,
             Iterations::Shared(total) => Some(total),
             Iterations::PerUser(each) => {
-                Some(each * share.count_below(u64::from(load.max_users())))
+                let first = terms.epochs.first();
+                let users = u64::from(load.max_users());
+                Some(each * first.map_or(0, |epoch| epoch.count_below(users)))
             }
         },
     }
 }
 
 /// Arrivals planned in a span, or users planned at its end.
-fn planned_in(plan: &Plan, share: &Share, span: Range<Duration>) -> f64 {
+fn planned_in(plan: &Plan, terms: &Terms, span: Range<Duration>) -> f64 {
     match &plan.load {
-        Load::Open(load) => {
-            let until = |t| share.count_below(load.arrivals_before(t));
-            (until(span.end) - until(span.start)) as f64
-        }
-        Load::Closed(load) => share.count_below(u64::from(load.users_at(span.end))) as f64,
+        Load::Open(load) => terms.arrivals(load, span) as f64,
+        Load::Closed(load) => terms.users_at(load, span.end) as f64,
     }
 }

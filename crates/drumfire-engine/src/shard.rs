@@ -2,21 +2,21 @@
 
 use crate::control::{Control, Stop, StopReason};
 use crate::drain::Running;
-use crate::health::{HealthReader, probe_lag};
+use crate::health::probe_lag;
 use crate::program::{Iteration, IterationEnd, Program, Seed, Shard, ShardProgram, VirtualUser};
+use crate::snapshots::Snapshots;
+use crate::tenure::{Tenure, Terms};
 use crate::{pacer, users};
-use drumfire_metrics::{DropReason, Histogram, Recorder, Snapshot};
-use drumfire_plan::{Load, Plan, Share};
-use drumfire_reactor::{now, sleep_until, sleep_until_precise, spawn};
+use drumfire_metrics::{DropReason, Recorder, Snapshot};
+use drumfire_plan::{Load, Plan};
+use drumfire_reactor::{now, sleep_until, sleep_until_precise, spawn, yield_now};
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-
-/// Length of the intervals that shards hand over.
-pub(crate) const INTERVAL_US: u64 = 1_000_000;
 
 /// What a shard tells the aggregator.
 pub(crate) enum Message {
@@ -24,6 +24,8 @@ pub(crate) enum Message {
     Ready,
     /// The program cannot be opened.
     Failed(String),
+    /// The shard is awake at the run's start, so many nanoseconds after it.
+    Begun(u64),
     /// A line of the script.
     Log(String),
     /// An interval is complete.
@@ -39,9 +41,9 @@ pub(crate) enum Message {
 /// What a shard is given.
 pub(crate) struct Assignment {
     pub(crate) index: u32,
-    pub(crate) shards: u32,
+    pub(crate) shards: NonZeroU32,
     pub(crate) plan: Arc<Plan>,
-    pub(crate) share: Share,
+    pub(crate) tenure: Tenure,
     pub(crate) program: Arc<dyn Program>,
     pub(crate) control: Control,
     pub(crate) graces: Graces,
@@ -69,11 +71,12 @@ pub(crate) struct ShardRun {
     pub(crate) control: Control,
     pub(crate) running: Rc<Running>,
     pub(crate) users_limit: u64,
-    index: u32,
-    shards: u32,
+    pub(crate) tenure: Tenure,
+    pub(crate) index: u32,
+    shards: NonZeroU32,
     seed: Seed,
-    recorder: Rc<RefCell<Recorder>>,
-    program: Rc<dyn ShardProgram>,
+    pub(crate) recorder: Rc<RefCell<Recorder>>,
+    pub(crate) program: Rc<dyn ShardProgram>,
     begun: Rc<Cell<u64>>,
     spawned: Cell<u64>,
     ended: Rc<Cell<u64>>,
@@ -84,7 +87,7 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
     let messages = assignment.messages.clone();
     let log = messages.clone();
     let log = move |line| log.try_send(Message::Log(line)).is_ok();
-    let shard = Shard::new(assignment.index, assignment.shards, Rc::new(log));
+    let shard = Shard::new(assignment.index, assignment.shards.get(), Rc::new(log));
     let recorder = shard.recorder.clone();
     let program = match assignment.program.open(shard) {
         Ok(program) => program,
@@ -98,6 +101,7 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
         control: Control::default(),
         running: Rc::default(),
         users_limit: assignment.users_limit,
+        tenure: assignment.tenure.clone(),
         index: assignment.index,
         shards: assignment.shards,
         seed: Seed(assignment.plan.seed),
@@ -116,9 +120,13 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
         spawn(end_at(until_ns, run.control.clone(), messages.clone()));
     }
     sleep_until_precise(start_ns).await;
+    tell(&messages, Message::Begun(now().saturating_sub(start_ns)));
     match &assignment.plan.load {
-        Load::Open(load) => pacer::pace(load, &assignment.share, &run).await,
-        Load::Closed(load) => users::keep(load, &assignment.share, &run).await,
+        Load::Open(load) => pacer::pace(load, &run, &snapshots).await,
+        Load::Closed(load) => {
+            snapshots.account(Duration::MAX).await;
+            users::keep(load, &run).await;
+        }
     }
     tell(&messages, Message::Draining(run.running.users()));
     drain(&run, assignment.graces).await;
@@ -149,7 +157,7 @@ async fn end_at(until_ns: u64, shard: Control, messages: SyncSender<Message>) {
 }
 
 /// The aggregator listens until every shard has ended, so a message always arrives.
-fn tell(messages: &SyncSender<Message>, message: Message) {
+pub(crate) fn tell(messages: &SyncSender<Message>, message: Message) {
     messages
         .send(message)
         .unwrap_or_else(|_| panic!("the aggregator outlives its shards"));
@@ -177,10 +185,16 @@ async fn drain(run: &ShardRun, graces: Graces) {
 }
 
 impl ShardRun {
-    /// This shard's part of a number that all shards share.
-    pub(crate) fn part_of(&self, whole: u32) -> u64 {
-        let (shards, index) = (self.shards, self.index);
-        u64::from(whole / shards + u32::from(index < whole % shards))
+    /// What is this shard's now.
+    pub(crate) fn terms(&self) -> Terms {
+        self.tenure.terms().of_shard(self.index, self.shards)
+    }
+
+    /// Lets all iterations begin that were spawned.
+    pub(crate) async fn settle(&self) {
+        while self.spawned.get() != self.begun.get() {
+            yield_now().await;
+        }
     }
 
     pub(crate) fn drop_iterations(&self, reason: DropReason, count: u64) {
@@ -254,82 +268,5 @@ impl Iterating {
         drop(recorder);
         self.ended.set(self.ended.get() + 1);
         drop(self.guard);
-    }
-}
-
-/// Hands the recorder over once an interval.
-struct Snapshots {
-    run: Rc<ShardRun>,
-    messages: SyncSender<Message>,
-    lag_us: Rc<RefCell<Histogram>>,
-    health: RefCell<HealthReader>,
-    taken_us: Cell<u64>,
-    /// What the aggregator had no room for yet.
-    waiting: RefCell<Option<Box<Snapshot>>>,
-    blocking: bool,
-}
-
-impl Snapshots {
-    fn new(run: Rc<ShardRun>, assignment: &Assignment) -> Self {
-        Snapshots {
-            run,
-            messages: assignment.messages.clone(),
-            lag_us: Rc::default(),
-            health: RefCell::new(HealthReader::new()),
-            taken_us: Cell::new(0),
-            waiting: RefCell::default(),
-            blocking: assignment.simulated,
-        }
-    }
-
-    async fn every_interval(self: Rc<Self>) {
-        let mut boundary_us = INTERVAL_US;
-        loop {
-            sleep_until_precise(self.run.start_ns + boundary_us * 1000).await;
-            self.hand_over(self.run.start_ns + boundary_us * 1000, false);
-            let now_us = now().saturating_sub(self.run.start_ns) / 1000;
-            // A shard that was held up takes one long interval instead of several empty ones.
-            boundary_us =
-                (now_us / INTERVAL_US + 1).max(boundary_us / INTERVAL_US + 1) * INTERVAL_US;
-        }
-    }
-
-    fn hand_over(&self, at_ns: u64, last: bool) {
-        let run = &self.run;
-        let now_us = at_ns.max(now()).saturating_sub(run.start_ns) / 1000;
-        // A boundary that is met in time is exact; one that is met late ends where it was met.
-        let end_us = match now_us % INTERVAL_US {
-            rest if rest < INTERVAL_US / 10 && !last => now_us - rest,
-            _ => now_us,
-        };
-        let start_us = self.taken_us.replace(end_us).min(end_us);
-        let mut snapshot = run.recorder.borrow_mut().take(start_us, end_us);
-        snapshot.health = self.health.borrow_mut().read(
-            end_us - start_us,
-            run.running.users(),
-            self.lag_us.take(),
-            run.program.health(),
-        );
-        self.send(snapshot, last);
-    }
-
-    fn send(&self, snapshot: Snapshot, last: bool) {
-        let mut waiting = self.waiting.borrow_mut();
-        let snapshot = match waiting.take() {
-            Some(mut earlier) => {
-                earlier.append(&snapshot);
-                earlier
-            }
-            None => Box::new(snapshot),
-        };
-        let message = Message::Snapshot(self.run.index as usize, snapshot);
-        if last || self.blocking {
-            return tell(&self.messages, message);
-        }
-        if let Err(TrySendError::Full(Message::Snapshot(_, snapshot))) =
-            self.messages.try_send(message)
-        {
-            *waiting = Some(snapshot);
-        }
     }
 }

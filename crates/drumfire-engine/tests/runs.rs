@@ -3,7 +3,7 @@
 
 use drumfire_engine::{
     Control, Event, Iteration, IterationEnd, IterationFuture, Outcome, Program, ProgramError,
-    ProgramHealth, Settings, Shard, ShardProgram, StopReason, VirtualUser, run_simulated,
+    ProgramHealth, Settings, Shard, ShardProgram, StopReason, Tenure, VirtualUser, run_simulated,
 };
 use drumfire_metrics::{DropReason, Summary};
 use drumfire_plan::{
@@ -117,7 +117,7 @@ impl Case {
         };
         let outcome = run_simulated(
             &plan,
-            &Share::whole(),
+            &Tenure::of(Share::whole()),
             &program,
             &settings,
             &Control::default(),

@@ -155,7 +155,13 @@ impl OpenLoad {
 
     /// The arrivals of a share, in order. The schedule owns what it needs and can move to another thread.
     pub fn schedule(&self, share: &Share) -> Schedule {
-        Schedule::new(Arc::clone(&self.timeline), share.clone())
+        self.schedule_from(share, Duration::ZERO)
+    }
+
+    /// The arrivals of a share that come at `from` or later, in order.
+    pub fn schedule_from(&self, share: &Share, from: Duration) -> Schedule {
+        let first = self.arrivals_before(from);
+        Schedule::new(Arc::clone(&self.timeline), share.clone(), first)
     }
 }
 

@@ -31,12 +31,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(timeline: Arc<Timeline>, share: Share) -> Self {
+    pub(crate) fn new(timeline: Arc<Timeline>, share: Share, first: u64) -> Self {
         Self {
             end_rank: share.count_below(timeline.total()),
             timeline,
+            next_rank: share.count_below(first),
             share,
-            next_rank: 0,
             cursor: Cursor::default(),
         }
     }
