@@ -32,6 +32,11 @@ pub enum AgentInput {
     Prepared(Result<(), String>),
     /// The warm-up is over.
     WarmedUp,
+    /// The run's load has begun, so much after the instant that it was to start at.
+    Begun {
+        /// Nanoseconds.
+        late_ns: u64,
+    },
     /// What happened up to `to_ns` of the run: every arrival of the agent's before that is in this snapshot or an earlier one,
     /// as started or as dropped.
     Snapshot {
@@ -133,6 +138,7 @@ pub struct AgentMachine {
     prepared: bool,
     warmed_up: bool,
     start_ns: Option<u64>,
+    begun_late_ns: Option<u64>,
     epoch: Option<u64>,
     /// The end of what was granted.
     granted_until_ns: u64,
@@ -165,6 +171,7 @@ impl AgentMachine {
             prepared: false,
             warmed_up: false,
             start_ns: None,
+            begun_late_ns: None,
             epoch: None,
             granted_until_ns: 0,
             promise: None,
@@ -186,6 +193,10 @@ impl AgentMachine {
             AgentInput::Bundle(bundle) => self.check(bundle, outputs),
             AgentInput::Prepared(prepared) => self.prepared(prepared),
             AgentInput::WarmedUp => self.warmed_up(),
+            AgentInput::Begun { late_ns } => {
+                self.begun_late_ns = Some(late_ns);
+                self.news = true;
+            }
             AgentInput::Snapshot { snapshot, to_ns } => self.outbox.add(snapshot, to_ns, false),
             AgentInput::Drained { snapshot, to_ns } => {
                 self.outbox.add(snapshot, to_ns, true);
@@ -460,6 +471,7 @@ impl AgentMachine {
             capacity: self.settings.capacity,
             version: self.settings.version.clone(),
             clock: self.clock.offset(),
+            begun_late_ns: self.begun_late_ns,
             epoch: self.epoch,
             promise: self.promise,
             leaving: self.leaving,

@@ -186,7 +186,7 @@ impl CoordinatorMachine {
             superseded: false,
             settings,
         };
-        machine.restore(record, now_ns);
+        machine.restore(record, now_ns, outputs);
         machine.term += 1;
         outputs.push(Output::Persist(Fact::Term(machine.term)));
         if machine.phase.is_over() {
@@ -265,6 +265,13 @@ impl CoordinatorMachine {
     /// The run's start by the coordinator's clock, once it is agreed.
     pub fn start_ns(&self) -> Option<u64> {
         self.start_ns
+    }
+
+    /// Whether every agent that is there says that the run is over for it.
+    pub fn is_alone(&self, now_ns: u64) -> bool {
+        let silence_ns = self.silence_ns();
+        let mut entries = self.roster.iter();
+        entries.all(|(_, entry)| entry.gone || !entry.is_fresh(now_ns, silence_ns))
     }
 
     fn advance(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {

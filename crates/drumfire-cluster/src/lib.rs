@@ -54,6 +54,14 @@ mod ledger;
 mod outbox;
 mod record;
 
+// What all of it looks like together.
+mod merged;
+
+// Who runs the machines.
+mod host;
+mod link;
+pub mod memory;
+
 // What it looks like on the way.
 mod signing;
 mod snapshot_wire;
@@ -63,11 +71,14 @@ pub use agent::{AgentInput, AgentMachine, AgentOutput, CATCH_UP_NS, EngineEpoch,
 pub use clock_offset::{ClockOffset, Echo, MIN_ECHOES};
 pub use coordinator::{CoordinatorMachine, Event, Input, MAX_REPORTS_PER_SECOND, Output};
 pub use epochs::{Epoch, Epochs, MAX_EPOCHS, Slot};
+pub use host::{AgentNews, CoordinatorHost, Loaded, Loader, Update, run_agent};
 pub use ledger::{Account, Balance, Ledger};
+pub use link::{AgentLink, CoordinatorLink, Mail, Persisted, Standby};
 pub use member::{Digest, Member};
+pub use merged::{Merged, PATIENCE_US, UNIT_US};
 pub use messages::{
-    AgentEpoch, AgentPhase, AgentStatus, Command, Directive, Grant, Heartbeat, NumberedSnapshot,
-    Order, Phase, Promise, ProposalId, Proposed, Reply, ShareOf, Status,
+    AgentEpoch, AgentPhase, AgentStatus, Command, Directive, Grant, Heartbeat, Invitation,
+    NumberedSnapshot, Order, Phase, Promise, ProposalId, Proposed, Reply, ShareOf, Status,
 };
 pub use outbox::{MAX_IN_FLIGHT, MAX_WAITING, RESEND_NS};
 pub use record::Fact;

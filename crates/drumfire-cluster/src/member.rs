@@ -1,6 +1,7 @@
 //! Who takes part: an agent's name, and which of its lives it is in.
 
 use crate::signing;
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +34,13 @@ impl fmt::Display for Member {
 /// The SHA-256 of a bundle: what agents check before they run it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

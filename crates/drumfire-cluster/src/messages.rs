@@ -8,6 +8,15 @@ use drumfire_metrics::Snapshot;
 use drumfire_plan::{PlanError, Share};
 use std::sync::Arc;
 
+/// What a coordinator says to whoever listens: there is a run to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The run.
+    pub run: String,
+    /// What people call it.
+    pub name: String,
+}
+
 /// What an agent says of itself, again and again; the highest number is the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
@@ -27,6 +36,8 @@ pub struct Heartbeat {
     pub version: String,
     /// How its clock differs, once it knows.
     pub clock: Option<ClockOffset>,
+    /// How long after the agreed start, by its own clock, its load began; once it has.
+    pub begun_late_ns: Option<u64>,
     /// The last epoch that it knows; all before it that concern it are known too.
     pub epoch: Option<u64>,
     /// What it has promised to wait for.
@@ -285,6 +296,8 @@ pub struct AgentStatus {
     pub weight: u32,
     /// Its clock.
     pub clock: Option<ClockOffset>,
+    /// How long after the agreed start, by its own clock, its load began.
+    pub begun_late_ns: Option<u64>,
     /// Iterations that it has reported as started.
     pub started: u64,
 }

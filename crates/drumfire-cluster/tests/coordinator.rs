@@ -40,6 +40,7 @@ fn heartbeat(name: &str, number: u64, phase: AgentPhase) -> Heartbeat {
         capacity: 1,
         version: "0.1.0".to_owned(),
         clock: None,
+        begun_late_ns: None,
         epoch: (phase == AgentPhase::Running).then_some(0),
         promise: None,
         leaving: false,

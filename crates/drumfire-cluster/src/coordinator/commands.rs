@@ -48,7 +48,8 @@ impl CoordinatorMachine {
         Reply::Accepted
     }
 
-    fn status(&self, now_ns: u64) -> Status {
+    /// How the run is.
+    pub fn status(&self, now_ns: u64) -> Status {
         let last = self.epochs.latest();
         let slots = last.into_iter().flat_map(|epoch| &epoch.slots);
         let mut weights = BTreeMap::<&Member, u32>::new();
@@ -66,6 +67,10 @@ impl CoordinatorMachine {
                 .heartbeat
                 .as_ref()
                 .and_then(|heartbeat| heartbeat.clock),
+            begun_late_ns: entry
+                .heartbeat
+                .as_ref()
+                .and_then(|heartbeat| heartbeat.begun_late_ns),
             started: self
                 .ledger
                 .account(member)
@@ -79,7 +84,10 @@ impl CoordinatorMachine {
             run_ns,
             epoch: last.map(|epoch| epoch.number),
             permille: self.permille,
-            balance: self.ledger.so_far(&self.epochs, run_ns.unwrap_or(0)),
+            balance: match self.phase.is_over() {
+                true => self.balance(),
+                false => self.ledger.so_far(&self.epochs, run_ns.unwrap_or(0)),
+            },
             agents: self.roster.iter().map(agent).collect(),
         }
     }

@@ -1,14 +1,19 @@
 //! A coordinator that goes on where another one died: the record is taken back, fact by fact.
 
-use super::{CoordinatorMachine, Stopping};
+use super::{CoordinatorMachine, Output, Stopping};
 use crate::epochs::Epoch;
 use crate::messages::Phase;
 use crate::record::Fact;
 
 impl CoordinatorMachine {
-    pub(super) fn restore(&mut self, record: impl IntoIterator<Item = Fact>, now_ns: u64) {
+    pub(super) fn restore(
+        &mut self,
+        record: impl IntoIterator<Item = Fact>,
+        now_ns: u64,
+        outputs: &mut Vec<Output>,
+    ) {
         for fact in record {
-            self.recall(fact, now_ns);
+            self.recall(fact, now_ns, outputs);
         }
         if self.start_ns.is_none() {
             return;
@@ -25,7 +30,7 @@ impl CoordinatorMachine {
         self.news = true;
     }
 
-    fn recall(&mut self, fact: Fact, now_ns: u64) {
+    fn recall(&mut self, fact: Fact, now_ns: u64, outputs: &mut Vec<Output>) {
         match fact {
             Fact::Term(term) => self.term = term,
             Fact::Resumed => self.paused = false,
@@ -37,7 +42,10 @@ impl CoordinatorMachine {
             Fact::Epoch(epoch) => self.recall_epoch(epoch),
             Fact::Scaled { permille } => self.permille = permille,
             Fact::Gone(member) => self.roster.enter(&member, now_ns, 0).gone = true,
-            Fact::Snapshot(snapshot) => drop(self.ledger.receive(snapshot)),
+            Fact::Snapshot(snapshot) => {
+                let accepted = self.ledger.receive(snapshot);
+                outputs.extend(accepted.into_iter().map(Output::Accepted));
+            }
             Fact::Stopping { run_ns, end } => {
                 self.stopping = Some(Stopping { run_ns, end });
                 self.until_ns = now_ns.saturating_add(self.settings.timing.drain_ns);

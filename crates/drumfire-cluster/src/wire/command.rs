@@ -71,6 +71,8 @@ struct WireAgent {
     weight: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clock: Option<Clock>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun_late_ns: Option<u64>,
     started: u64,
 }
 
@@ -189,6 +191,7 @@ impl From<&AgentStatus> for WireAgent {
             gone: agent.gone,
             weight: agent.weight,
             clock: agent.clock.map(Clock::from),
+            begun_late_ns: agent.begun_late_ns,
             started: agent.started,
         }
     }
@@ -203,6 +206,7 @@ impl From<WireAgent> for AgentStatus {
             gone: agent.gone,
             weight: agent.weight,
             clock: agent.clock.map(Into::into),
+            begun_late_ns: agent.begun_late_ns,
             started: agent.started,
         }
     }
@@ -274,6 +278,7 @@ mod tests {
                     offset_ns: -5,
                     round_trip_ns: 6,
                 }),
+                begun_late_ns: Some(8),
                 started: 7,
             }],
         }))

@@ -17,6 +17,8 @@ pub(super) struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clock: Option<Clock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun_late_ns: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     epoch: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     promise: Option<WirePromise>,
@@ -63,6 +65,7 @@ impl From<&Heartbeat> for Body {
             capacity: heartbeat.capacity,
             version: heartbeat.version.clone(),
             clock: heartbeat.clock.map(Clock::from),
+            begun_late_ns: heartbeat.begun_late_ns,
             epoch: heartbeat.epoch,
             promise: heartbeat.promise.map(|promise| WirePromise {
                 term: promise.proposal.term,
@@ -85,6 +88,7 @@ impl From<Body> for Heartbeat {
             capacity: body.capacity,
             version: body.version,
             clock: body.clock.map(ClockOffset::from),
+            begun_late_ns: body.begun_late_ns,
             epoch: body.epoch,
             promise: body.promise.map(|promise| Promise {
                 proposal: ProposalId {
@@ -191,6 +195,7 @@ mod tests {
                 capacity: 3,
                 version: "0.1.0".to_owned(),
                 clock: None,
+                begun_late_ns: None,
                 epoch: (number % 2 == 0).then_some(number),
                 promise: (number % 3 == 0).then_some(Promise {
                     proposal: ProposalId { term: 2, number: 5 },
