@@ -28,7 +28,7 @@ MAY_KNOW = {
         "drumfire-engine",
         "drumfire-protocols",
     },
-    "drumfire-cluster": {"drumfire-plan", "drumfire-metrics"},
+    "drumfire-cluster": {"drumfire-plan", "drumfire-metrics", "drumfire-reactor", "drumfire-engine"},
     "drumfire-report": {"drumfire-metrics"},
     "drumfire-target": set(),
     "drumfire-cli": {
@@ -38,6 +38,7 @@ MAY_KNOW = {
         "drumfire-engine",
         "drumfire-protocols",
         "drumfire-artillery",
+        "drumfire-cluster",
         "drumfire-report",
         "drumfire-target",
     },
@@ -47,7 +48,7 @@ MAY_KNOW = {
 TESTS_MAY_KNOW = {"drumfire-target"}
 
 # Crates that compute and do nothing else: no event loop, no sockets, no source of chance.
-PURE = ["drumfire-plan", "drumfire-metrics", "drumfire-cluster", "drumfire-report"]
+PURE = ["drumfire-plan", "drumfire-metrics", "drumfire-report"]
 ABSENT_FROM_PURE = {
     "tokio", "mio", "polling", "async-io", "futures-executor", "hyper", "h2", "rustls", "socket2", "rand", "rand_core",
     "rand_xoshiro", "fastrand",
@@ -57,6 +58,10 @@ ABSENT_FROM_PURE = {
 ABSENT_FROM_PURE_SOURCES = [
     "std::fs", "std::net", "std::thread", "std::process", "std::env", "Instant::now", "SystemTime::now",
 ]  # fmt: skip
+
+# The cluster's hosts and transports: its other sources are as pure as those crates, and name no event loop.
+EFFECTS = ["host.rs", "host", "memory.rs", "nats.rs", "nats"]
+ABSENT_FROM_MACHINES = [*ABSENT_FROM_PURE_SOURCES, "tokio"]
 
 # What nothing that is shipped may bring: a second TLS library, a second HTTP client, unmaintained YAML.
 ABSENT_EVERYWHERE = {
@@ -118,6 +123,7 @@ def proofs() -> Iterator[Proof]:
     for crate in PURE:
         yield f"{crate} brings no event loop, socket or chance", sorted(tree(crate) & ABSENT_FROM_PURE)
         yield names_no_effects(crate)
+    yield "the cluster's machines name no clock, disk, network, thread or event loop", list(machines_with_effects())
     yield "one TLS library, one HTTP client: nothing else is shipped", sorted(shipped() & ABSENT_EVERYWHERE)
     for name, allowed in ONLY_IN.items():
         yield f"only {', '.join(sorted(allowed))} may name {name}", sorted(users_of(name) - allowed)
@@ -142,6 +148,17 @@ def names_no_effects(crate: str) -> Proof:
     files = sorted((ROOT / "crates" / crate / "src").rglob("*.rs"))
     pattern = "|".join(re.escape(name) for name in ABSENT_FROM_PURE_SOURCES)
     return f"{crate} names no clock, disk, network, thread or process", list(found(pattern, files))
+
+
+def machines_with_effects() -> Iterator[str]:
+    pattern = "|".join(re.escape(name) for name in ABSENT_FROM_MACHINES)
+    return found(pattern, outside_of(*EFFECTS))
+
+
+def outside_of(*parts: str) -> list[pathlib.Path]:
+    """The cluster's sources but for these."""
+    folder = ROOT / "crates" / "drumfire-cluster" / "src"
+    return sorted(path for path in folder.rglob("*.rs") if path.relative_to(folder).parts[0] not in parts)
 
 
 @functools.cache

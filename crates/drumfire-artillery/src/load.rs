@@ -22,7 +22,7 @@ use crate::template::Template;
 use crate::{dotenv, validate, yaml};
 
 /// What a script is loaded with: the command line's part.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoadOptions {
     /// The script files, merged in this order; the first is *the* script.
     pub scripts: Vec<String>,

@@ -65,6 +65,11 @@ impl ArtilleryProgram {
         &self.script
     }
 
+    /// The variables that `before` set.
+    pub fn before(&self) -> &Map<String, Value> {
+        &self.before
+    }
+
     pub(crate) fn shard(&self, shard: Shard) -> Result<Rc<ShardScript>, CompileError> {
         let mut client = self.client.clone();
         if let Some(pool) = &mut client.pool_sockets {

@@ -102,6 +102,15 @@ impl LoadArguments {
         }
     }
 
+    /// The same for each of `agents` agents on one machine, which share its cores.
+    pub fn of_each(&self, agents: NonZeroU32) -> Self {
+        let all = self.shards.unwrap_or_else(cores).get();
+        LoadArguments {
+            shards: NonZeroU32::new(all / agents).or(Some(NonZeroU32::MIN)),
+            ..self.clone()
+        }
+    }
+
     /// The seed asked for, or a new one.
     pub fn seed(&self) -> u64 {
         self.seed

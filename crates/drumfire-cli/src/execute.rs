@@ -6,7 +6,9 @@ use crate::exit::Exit;
 use crate::files::{ReportOptions, Reports};
 use crate::view::{self, View};
 use crate::{facts, signals, words};
-use drumfire_engine::{Control, Event, Observer, Outcome, Program, RunError, Settings, StopReason};
+use drumfire_engine::{
+    Control, Event, Observer, Outcome, Program, RunError, Settings, StopReason, Tenure,
+};
 use drumfire_metrics::{Abort, NameOptions, RunFacts, Summary, ThresholdOutcome, Verdict};
 use drumfire_plan::{Plan, Share};
 use drumfire_report::artillery_console::Console;
@@ -71,10 +73,10 @@ pub fn execute(job: Job<'_>, control: &Control) -> Result<Outcome, RunError> {
         view: view::open(job.view, &console),
         aborted: None,
     };
-    let share = Share::whole();
+    let tenure = Tenure::of(Share::whole());
     let mut outcome = drumfire_engine::run(
         &job.plan,
-        &share,
+        &tenure,
         &job.program,
         &job.settings,
         control,
@@ -86,7 +88,8 @@ pub fn execute(job: Job<'_>, control: &Control) -> Result<Outcome, RunError> {
     Ok(outcome)
 }
 
-fn judge(summary: &mut Summary, job: &Job<'_>, aborted: Option<Abort>) {
+/// Judges a run that is over.
+pub fn judge(summary: &mut Summary, job: &Job<'_>, aborted: Option<Abort>) {
     summary.verdict = Verdict::judge(summary, job.checks.judge(summary), aborted);
 }
 

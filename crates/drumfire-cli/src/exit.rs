@@ -25,6 +25,8 @@ pub enum Exit {
     Failed,
     /// A check with `abortOnFail` ended the run.
     Aborted,
+    /// The agents of a shared run failed it.
+    AgentsFailed,
     /// The load cannot be run as described.
     Unrunnable,
     /// The command line is wrong.
@@ -34,7 +36,7 @@ pub enum Exit {
 }
 
 /// Every code with its meaning, in the order of the codes.
-const TABLE: [(Exit, &str); 12] = [
+const TABLE: [(Exit, &str); 13] = [
     (
         Exit::Passed,
         "everything was done and every check held; as with Artillery also when every user failed, \
@@ -70,6 +72,10 @@ const TABLE: [(Exit, &str); 12] = [
         "the run passed, but a report could not be written",
     ),
     (
+        Exit::AgentsFailed,
+        "the agents of a shared run could not begin it, or were lost where they must not be",
+    ),
+    (
         Exit::Signalled(Signal::Hangup),
         "the run was ended by SIGHUP, after it had drained and reported",
     ),
@@ -96,6 +102,7 @@ impl Exit {
             Exit::Errors => 22,
             Exit::Saturated => 23,
             Exit::ReportLost => 24,
+            Exit::AgentsFailed => 25,
             Exit::Signalled(signal) => 128 + signal.number() as u8,
         }
     }
@@ -112,6 +119,7 @@ impl Exit {
             Exit::Errors => "requests or users failed (--fail-on-errors)",
             Exit::Saturated => "the generator was the limit (--strict)",
             Exit::ReportLost => "a report could not be written",
+            Exit::AgentsFailed => "its agents failed it",
             Exit::Signalled(Signal::Hangup) => "ended by SIGHUP",
             Exit::Signalled(Signal::Interrupt) => "ended by Ctrl-C",
             Exit::Signalled(Signal::Terminate) => "ended by SIGTERM",

@@ -52,6 +52,11 @@ pub fn now_us() -> u64 {
     u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0)
 }
 
+/// The wall clock, nanoseconds since 1970.
+pub fn now_ns() -> u64 {
+    u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0)
+}
+
 /// The wall clock, milliseconds since 1970.
 pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()

@@ -12,6 +12,10 @@ mod run;
 mod script;
 mod target;
 
+mod agents;
+mod bundle;
+mod fleet;
+
 mod checks;
 mod client;
 mod execute;

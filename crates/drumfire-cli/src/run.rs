@@ -1,13 +1,14 @@
 //! `drumfire run`: an Artillery script in, the truth out.
 
 use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
+use crate::bundle::{Bundle, RunOptions};
 use crate::checks::EnsureChecks;
 use crate::execute::{Job, console, execute, finish, print};
 use crate::exit::Exit;
 use crate::files::{ReportArguments, ReportOptions, Reports};
 use crate::script::ScriptArguments;
 use crate::view::Kind;
-use crate::{client, descriptors, facts, signals, words};
+use crate::{client, descriptors, facts, fleet, signals, words};
 use anyhow::Context;
 use drumfire_artillery::ensure;
 use drumfire_artillery::script::{Ensure, Script};
@@ -17,6 +18,7 @@ use drumfire_metrics::{NameOptions, RunFacts, Summary};
 use drumfire_report::findings;
 use jiff::Zoned;
 use serde_json::Map;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +32,9 @@ pub struct RunArguments {
     /// Speak HTTP/2: over TLS where the target agrees, over plain TCP always
     #[arg(long, help_heading = "Load")]
     http2: bool,
+    /// Share the load between this many agents in this process, as agents on many machines would
+    #[arg(long, value_name = "N", help_heading = "Load")]
+    agents: Option<NonZeroU32>,
     #[command(flatten)]
     verdict: VerdictArguments,
     #[command(flatten)]
@@ -56,9 +61,17 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let reports = Reports::prepare(&arguments.reports, &Zoned::now())?;
     let seed = arguments.load.seed();
     let run_id = facts::run_id();
-    let script = Arc::new(arguments.script.load(&run_id, seed)?);
+    let (script, bundle) = match arguments.agents {
+        None => (arguments.script.load(&run_id, seed)?, None),
+        Some(_) => {
+            let (script, bundle) = arguments.script.bundle(&run_id, seed)?;
+            (script, Some(bundle))
+        }
+    };
+    let script = Arc::new(script);
     Run {
         arguments,
+        bundle,
         facts: arguments.facts(&script, run_id),
         names: names(&script),
         script,
@@ -70,6 +83,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
 /// A run with everything it needs.
 struct Run<'a> {
     arguments: &'a RunArguments,
+    /// What agents get, where there are any.
+    bundle: Option<Bundle>,
     script: Arc<Script>,
     facts: RunFacts,
     names: NameOptions,
@@ -100,7 +115,7 @@ impl Run<'_> {
             by_endpoint: self.by_endpoint(),
             checks: &checks,
         };
-        let outcome = execute(job, control)?;
+        let (outcome, failed) = self.execute(job, control, &program)?;
         let cleaned = self.run_section(&program, Section::After, control);
         self.report(&outcome, reports);
         let exit = self.finish(&outcome, reports);
@@ -113,7 +128,35 @@ impl Run<'_> {
                 Exit::Failed
             }
         };
-        Ok(exit.max(cleaned))
+        Ok(exit.max(cleaned).max(failed))
+    }
+
+    /// Runs the load: here, or on agents.
+    fn execute(
+        &self,
+        job: Job<'_>,
+        control: &Control,
+        program: &ArtilleryProgram,
+    ) -> anyhow::Result<(Outcome, Exit)> {
+        let arguments = self.arguments;
+        let (Some(agents), Some(bundle)) = (arguments.agents, &self.bundle) else {
+            return Ok((execute(job, control)?, Exit::Passed));
+        };
+        let grace = arguments.load.graceful_stop;
+        let bundle = Bundle {
+            run: RunOptions {
+                http2: arguments.http2,
+                graceful_stop_ms: grace.map(|grace| grace.as_millis() as u64),
+                before: program.before().clone(),
+            },
+            ..bundle.clone()
+        };
+        let shared = fleet::execute(&job, control, agents, &arguments.load, &bundle)?;
+        let exit = match shared.failure {
+            Some(_) => Exit::AgentsFailed,
+            None => Exit::Passed,
+        };
+        Ok((shared.outcome, exit))
     }
 
     fn finish(&self, outcome: &Outcome, reports: &Reports) -> Exit {

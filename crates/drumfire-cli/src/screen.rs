@@ -74,7 +74,10 @@ impl Screen {
                 self.live.notice = Some(stopping(*reason).to_owned());
             }
             Event::Draining { .. } => self.live.state = LiveState::Draining,
-            Event::Started | Event::StageStarted { .. } | Event::StageEnded { .. } => {}
+            Event::Started
+            | Event::Begun { .. }
+            | Event::StageStarted { .. }
+            | Event::StageEnded { .. } => {}
         }
         let live = &self.live;
         self.terminal

@@ -1,11 +1,11 @@
 //! A script from the command line: Artillery's options, those that make no
 //! sense here refused or set aside by name, and the script loaded with them.
 
+use crate::bundle::{Bundle, Copying, RunOptions};
 use crate::exit::Refusal;
 use crate::facts;
 use crate::words::warn;
-use drumfire_artillery::error::ScriptError;
-use drumfire_artillery::files::DiskFiles;
+use drumfire_artillery::files::{DiskFiles, Files};
 use drumfire_artillery::load::{LoadOptions, load};
 use drumfire_artillery::script::Script;
 use std::collections::BTreeMap;
@@ -79,8 +79,27 @@ impl ScriptArguments {
     /// # Errors
     /// An option cannot be served here, or the script is not valid.
     pub fn load(&self, test_id: &str, seed: u64) -> anyhow::Result<Script> {
+        self.load_from(&self.options(test_id, seed), &DiskFiles)
+    }
+
+    /// Loads the script, and makes a bundle of everything that it was loaded from.
+    ///
+    /// # Errors
+    /// As [`ScriptArguments::load`].
+    pub fn bundle(&self, test_id: &str, seed: u64) -> anyhow::Result<(Script, Bundle)> {
+        let (options, files) = (self.options(test_id, seed), Copying::new(DiskFiles));
+        let script = self.load_from(&options, &files)?;
+        let bundle = Bundle {
+            options,
+            run: RunOptions::default(),
+            files: files.copies(),
+        };
+        Ok((script, bundle))
+    }
+
+    fn load_from(&self, options: &LoadOptions, files: &dyn Files) -> anyhow::Result<Script> {
         self.elsewhere.refuse_or_warn()?;
-        let script = self.load_with(test_id, seed)?;
+        let script = load(options, files, &environment_variables())?;
         for warning in &script.warnings {
             let place = warning
                 .span
@@ -91,8 +110,8 @@ impl ScriptArguments {
         Ok(script)
     }
 
-    fn load_with(&self, test_id: &str, seed: u64) -> Result<Script, ScriptError> {
-        let options = LoadOptions {
+    fn options(&self, test_id: &str, seed: u64) -> LoadOptions {
+        LoadOptions {
             scripts: self.scripts.clone(),
             inputs: self.input.clone(),
             config: self.config.clone(),
@@ -109,8 +128,7 @@ impl ScriptArguments {
             test_id: test_id.to_owned(),
             seed,
             now_ms: facts::now_ms(),
-        };
-        load(&options, &DiskFiles, &environment_variables())
+        }
     }
 
     /// The script as its report names it.

@@ -3,6 +3,7 @@
 
 mod drumfire;
 
+mod agents;
 mod check;
 mod exit_codes;
 mod merging;
