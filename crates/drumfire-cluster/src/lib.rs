@@ -73,7 +73,7 @@ pub use coordinator::{CoordinatorMachine, Event, Input, MAX_REPORTS_PER_SECOND, 
 pub use epochs::{Epoch, Epochs, MAX_EPOCHS, Slot};
 pub use host::{AgentNews, CoordinatorHost, Loaded, Loader, Update, run_agent};
 pub use ledger::{Account, Balance, Ledger};
-pub use link::{AgentLink, CoordinatorLink, Mail, Persisted, Standby};
+pub use link::{AgentLink, CoordinatorLink, MAX_BUNDLE_BYTES, Mail, Persisted, Standby};
 pub use member::{Digest, Member};
 pub use merged::{Merged, PATIENCE_US, UNIT_US};
 pub use messages::{

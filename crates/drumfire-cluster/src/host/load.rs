@@ -226,7 +226,10 @@ impl Load {
 
     /// Up to where everything together accounts for the schedule.
     pub(crate) fn all_accounted_ns(&self) -> u64 {
-        let whole = self.loaded.as_ref().map(|loaded| loaded.plan.load.duration());
+        let whole = self
+            .loaded
+            .as_ref()
+            .map(|loaded| loaded.plan.load.duration());
         // What is due at the very end of the load is before this.
         let end_ns = whole.map_or(0, |whole| whole.as_nanos() as u64 + 1);
         self.closed_ns.unwrap_or(end_ns)
