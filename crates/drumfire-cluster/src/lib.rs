@@ -1,13 +1,16 @@
-//! Many agents, one run: the coordinator and its agents as pure state machines, and the messages between them.
+//! Many agents, one run: the coordinator and its agents as pure state machines, the messages between them, what
+//! carries those, and who runs the machines.
 //!
 //! - the two machines: [`CoordinatorMachine`], [`AgentMachine`]; what they are asked to be: [`Settings`], [`AgentSettings`];
 //! - who owns which arrival: [`Epoch`], [`Epochs`];
 //! - what was reported, once, and what became of the rest: [`Ledger`], [`Balance`];
 //! - what outlives a coordinator: [`Fact`];
 //! - what travels: [`Heartbeat`], [`Directive`], [`NumberedSnapshot`]; as bytes: the `write_` and `read_` functions;
-//!   signed: [`Signer`], [`Verifier`].
+//!   signed: [`Signer`], [`Verifier`];
+//! - what carries it: [`CoordinatorLink`], [`Standby`] and [`AgentLink`], in one process by [`memory`];
+//! - who runs the machines: [`CoordinatorHost`], [`run_agent`].
 //!
-//! Nothing in here knows a network, a clock, a disk or a source of chance: whoever runs a machine brings time
+//! Nothing but those last two knows a network, a clock, a disk or a source of chance: whoever runs a machine brings time
 //! and messages, and carries out what it asks for, in the order in which it asks.
 //!
 //! # Why no arrival is sent twice
@@ -81,7 +84,7 @@ pub use messages::{
     NumberedSnapshot, Order, Phase, Promise, ProposalId, Proposed, Reply, ShareOf, Status,
 };
 pub use outbox::{MAX_IN_FLIGHT, MAX_WAITING, RESEND_NS};
-pub use record::Fact;
+pub use record::{Fact, LatestRun};
 pub use roster::MAX_MEMBERS;
 pub use scale::{AS_PLANNED_PERMILLE, MAX_PERMILLE, scaled};
 pub use settings::{AgentSettings, Policy, Settings, Timing, WarmUp};
@@ -91,6 +94,6 @@ pub use snapshot_wire::{
 };
 pub use wire::{
     MAX_MESSAGE_BYTES, WIRE_VERSION, WireError, read_command, read_directive, read_fact,
-    read_heartbeat, read_reply, write_command, write_directive, write_fact, write_heartbeat,
-    write_reply,
+    read_heartbeat, read_invitation, read_latest_run, read_reply, write_command, write_directive,
+    write_fact, write_heartbeat, write_invitation, write_latest_run, write_reply,
 };

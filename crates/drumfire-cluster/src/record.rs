@@ -1,7 +1,7 @@
 //! The durable facts of a run: what a coordinator writes before it acts on it, and what the next one goes on from.
 
 use crate::epochs::Epoch;
-use crate::member::Member;
+use crate::member::{Digest, Member};
 use crate::messages::{NumberedSnapshot, Phase};
 use std::sync::Arc;
 
@@ -40,4 +40,13 @@ pub enum Fact {
     },
     /// The run is over.
     Ended(Phase),
+}
+
+/// The run that a cluster was last asked for: where a restarted coordinator, or a person who asks, begins to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatestRun {
+    /// The run.
+    pub run: String,
+    /// What it runs: a coordinator that is asked for the same may go on with it.
+    pub bundle: Digest,
 }

@@ -8,10 +8,12 @@ mod command;
 mod directive;
 mod fact;
 mod heartbeat;
+mod invitation;
+mod latest;
 
 use crate::member::{Digest, Member};
-use crate::messages::{Command, Directive, Heartbeat, Reply};
-use crate::record::Fact;
+use crate::messages::{Command, Directive, Heartbeat, Invitation, Reply};
+use crate::record::{Fact, LatestRun};
 use crate::signing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -70,6 +72,19 @@ pub enum WireError {
         /// Its size.
         bytes: usize,
     },
+}
+
+/// An invitation as JSON.
+pub fn write_invitation(invitation: &Invitation) -> Vec<u8> {
+    write("invitation", invitation::Body::from(invitation))
+}
+
+/// Reads [`write_invitation`].
+///
+/// # Errors
+/// When it is not an invitation of this version.
+pub fn read_invitation(bytes: &[u8]) -> Result<Invitation, WireError> {
+    Ok(read::<invitation::Body>("invitation", bytes)?.into())
 }
 
 /// A heartbeat as JSON.
@@ -135,6 +150,19 @@ pub fn write_fact(fact: &Fact) -> Option<Vec<u8>> {
 /// When it is not a fact of this version.
 pub fn read_fact(bytes: &[u8]) -> Result<Fact, WireError> {
     Ok(read::<fact::Body>("fact", bytes)?.into())
+}
+
+/// The latest run as JSON.
+pub fn write_latest_run(latest: &LatestRun) -> Vec<u8> {
+    write("latest run", latest::Body::from(latest))
+}
+
+/// Reads [`write_latest_run`].
+///
+/// # Errors
+/// When it is not a latest run of this version, or its digest cannot be.
+pub fn read_latest_run(bytes: &[u8]) -> Result<LatestRun, WireError> {
+    read::<latest::Body>("latest run", bytes)?.into_latest()
 }
 
 #[derive(Serialize)]
