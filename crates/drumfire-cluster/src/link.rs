@@ -1,5 +1,5 @@
-//! What carries the machines' messages: the ends of a transport that hosts of machines are written against. There is one so far:
-//! [`crate::memory`].
+//! What carries the machines' messages: the ends of a transport that hosts of machines are written against. There are two
+//! transports, [`crate::memory`] and [`crate::nats`].
 //!
 //! Whatever is sent may be lost, doubled, late and in any order; the machines say everything again. Only a fact is
 //! certain once it is persisted.

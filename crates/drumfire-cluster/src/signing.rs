@@ -3,6 +3,9 @@
 //! A signed message is a head line and the message itself, which a person who listens can read:
 //! `drumfire 1 <nonce> <expires_ms> <HMAC-SHA256>`, all but the words in hexadecimal or decimal digits. The code covers
 //! the subject, the nonce, the expiry and every byte of the message.
+//!
+//! What is kept, and so may be read at any time and any number of times, has a [`RunKey::seal`] instead: a code without
+//! nonce and expiry. Whoever reads it must be able to tell doubles by their numbers.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -18,6 +21,9 @@ pub const VALIDITY_MS: u64 = 30_000;
 /// Nonces that are remembered at a time. Where more come, the earliest to expire are forgotten, and what expires no later
 /// than they do is refused.
 pub const MAX_NONCES: usize = 200_000;
+
+/// The length of a seal.
+pub const SEAL_BYTES: usize = 32;
 
 const WORD: &str = "drumfire";
 const VERSION: &str = "1";
@@ -65,6 +71,24 @@ impl RunKey {
             Ok(mac) if key.len() >= MIN_KEY_BYTES => Ok(Self(mac)),
             _ => Err(Refusal::ShortKey(key.len())),
         }
+    }
+
+    /// A code over what is kept at a place: the same for the same bytes.
+    pub fn seal(&self, place: &str, parts: &[&[u8]]) -> [u8; SEAL_BYTES] {
+        self.seal_mac(place, parts).finalize().into_bytes().into()
+    }
+
+    /// Whether the seal is that of this key, place and bytes.
+    pub fn is_sealed(&self, place: &str, parts: &[&[u8]], seal: &[u8; SEAL_BYTES]) -> bool {
+        self.seal_mac(place, parts).verify_slice(seal).is_ok()
+    }
+
+    /// Cannot be taken for the code of a message, whose second word is a version.
+    fn seal_mac(&self, place: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(format!("{WORD} seal {VERSION} {}\n{place}", place.len()).as_bytes());
+        parts.iter().for_each(|part| mac.update(part));
+        mac
     }
 
     fn mac(&self, subject: &str, nonce: u128, expires_ms: u64, body: &[u8]) -> Hmac<Sha256> {
@@ -355,6 +379,17 @@ mod tests {
                 Err(Refusal::Replayed)
             );
         }
+    }
+
+    #[test]
+    fn a_seal_holds_for_its_key_place_and_bytes() {
+        let (ours, other) = (key("sixteen bytes or more"), key("another sixteen bytes"));
+        let seal = ours.seal("run.1", &[b"head", b"body"]);
+        assert_eq!(seal, ours.seal("run.1", &[b"headbody"]));
+        assert!(ours.is_sealed("run.1", &[b"head", b"body"], &seal));
+        assert!(!ours.is_sealed("run.", &[b"1head", b"body"], &seal));
+        assert!(!ours.is_sealed("run.1", &[b"head", b"Body"], &seal));
+        assert!(!other.is_sealed("run.1", &[b"head", b"body"], &seal));
     }
 
     proptest! {
