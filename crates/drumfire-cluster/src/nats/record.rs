@@ -91,7 +91,8 @@ pub(super) struct Facts {
     broker: Broker,
     places: RunPlaces,
     writer: u64,
-    next: u64,
+    /// As they stand there.
+    written: Vec<Bytes>,
 }
 
 impl Facts {
@@ -103,7 +104,11 @@ impl Facts {
         let places = broker.places.run(run);
         let filter = format!("{}{}", store.prefix, places.facts());
         let mut found = BTreeMap::new();
-        let mut reading = Reading::new(broker.clone(), store.stream_name.clone(), filter);
+        let mut reading = Reading::new(
+            broker.clone(),
+            store.stream.cached_info().config.clone(),
+            filter,
+        );
         let read = reading.read_all(|kept| {
             let key = kept.subject.strip_prefix(store.prefix.as_str());
             if let Some(number) = key.and_then(|key| places.fact_number(key)) {
@@ -128,7 +133,7 @@ impl Facts {
             broker: broker.clone(),
             places,
             writer: (broker.options.chance)(),
-            next: facts.len() as u64,
+            written: found.into_values().collect(),
         };
         Ok((facts_of_run, facts))
     }
@@ -144,31 +149,70 @@ impl Facts {
         let Some(body) = write_fact(fact) else {
             return Persisted::Done;
         };
-        let key = self.places.fact(self.next);
+        let key = self.places.fact(self.written.len() as u64);
         let value = Bytes::from(sealed(
             self.broker.options.key.as_ref(),
             &key,
             self.writer,
             &body,
         ));
-        let operation = format!("write the fact {key}");
         let mut attempts = Attempts::new(&self.broker.options.tell);
         let mut connected = self.broker.connected.clone();
-        loop {
+        let persisted = loop {
             connected.borrow_and_update();
-            let created = tokio::select! {
-                created = self.create(&key, &value) => created,
+            tokio::select! {
+                written = self.try_write(&key, &value, &mut attempts) => {
+                    if let Some(persisted) = written {
+                        break persisted;
+                    }
+                }
                 // What was on its way to a broker that was lost gets no answer.
-                Ok(()) = connected.changed() => continue,
-            };
-            match created {
-                Ok(Persisted::Done) => break,
-                Ok(Persisted::Superseded) => return Persisted::Superseded,
-                Err(reason) => attempts.failed(&operation, reason).await,
+                Ok(()) = connected.changed() => {}
+            }
+        };
+        if persisted == Persisted::Superseded {
+            return persisted;
+        }
+        self.written.push(value);
+        persisted
+    }
+
+    /// One attempt, and a wait where it failed.
+    async fn try_write(
+        &self,
+        key: &str,
+        value: &Bytes,
+        attempts: &mut Attempts,
+    ) -> Option<Persisted> {
+        let mut written = self.create(key, value).await;
+        if written.is_err()
+            && let Err(reason) = self.restore().await
+        {
+            written = Err(reason);
+        }
+        match written {
+            Ok(persisted) => Some(persisted),
+            Err(reason) => {
+                let operation = format!("write the fact {key}");
+                attempts.failed(&operation, reason).await;
+                None
             }
         }
-        self.next += 1;
-        Persisted::Done
+    }
+
+    /// Writes everything again where the broker has come back without its memory.
+    async fn restore(&self) -> Result<(), String> {
+        let found = find(&self.broker).await;
+        if found.map_err(|error| error.to_string())?.is_some() {
+            return Ok(());
+        }
+        make(&self.broker)
+            .await
+            .map_err(|error| error.to_string())?;
+        for (number, value) in (0..).zip(&self.written) {
+            self.create(&self.places.fact(number), value).await?;
+        }
+        Ok(())
     }
 
     async fn create(&self, key: &str, value: &Bytes) -> Result<Persisted, String> {

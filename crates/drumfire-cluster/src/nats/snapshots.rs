@@ -47,11 +47,11 @@ impl Snapshots {
             num_replicas: broker.options.replicas,
             ..Config::default()
         };
-        let made = broker.jetstream.get_or_create_stream(config).await;
+        let made = broker.jetstream.get_or_create_stream(&config).await;
         made.map_err(|error| NatsError::refused(format!("make the stream {name}"), error))?;
         let filter = broker.places.run(run).snapshots();
         Ok(Self {
-            reading: Reading::new(broker.clone(), name, filter),
+            reading: Reading::new(broker.clone(), config, filter),
             assembly: Assembly::new(broker.options.key.clone()),
         })
     }

@@ -54,6 +54,12 @@ impl Server {
         self.running.wait().expect("a child that ended");
     }
 
+    /// Loses everything that it kept, after a kill.
+    pub fn forget(&mut self) {
+        let store = self.folder.path().join("store");
+        fs::remove_dir_all(store).expect("a store to remove");
+    }
+
     /// Starts it again where it was, after a kill.
     pub fn start_again(&mut self) {
         let port = self.port.to_string();

@@ -1,8 +1,8 @@
 //! What outlives its writer: facts, snapshots and bundles, over restarts of coordinators and of the broker.
 
 use crate::{
-    BUNDLE, RUN, Server, beat, connect, direct, directive, heartbeat, join, key, member, open,
-    our_key, reported, snapshot, within,
+    AGAIN, BUNDLE, RUN, Server, beat, connect, direct, directive, heartbeat, join, key, member,
+    open, our_key, reported, snapshot, within,
 };
 use drumfire_cluster::nats::{NatsCoordinator, NatsError};
 use drumfire_cluster::{AgentLink, CoordinatorLink, Digest, Fact, Persisted, Phase};
@@ -131,6 +131,43 @@ async fn links_outlive_a_restart_of_the_broker() {
     let mut numbers: Vec<_> = numbers.collect();
     numbers.dedup();
     assert_eq!(numbers, [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_run_goes_on_when_the_broker_has_lost_its_memory() {
+    let Some(mut server) = Server::start("") else {
+        return;
+    };
+    let broker = connect(&server, our_key()).await;
+    let (mut coordinator, _) = open(&broker).await;
+    let mut agent = join(&connect(&server, our_key()).await, &member()).await;
+    let facts = [Fact::Term(1), Fact::Resumed, Fact::Scaled { permille: 1 }];
+    for fact in &facts[..2] {
+        assert_eq!(coordinator.persist(fact).await, Persisted::Done);
+    }
+    agent.snapshot(&snapshot(0, 3)).await;
+    assert_eq!(reported(&mut coordinator).await, snapshot(0, 3));
+
+    server.kill();
+    server.forget();
+    server.start_again();
+    assert_eq!(
+        within(coordinator.persist(&facts[2])).await,
+        Persisted::Done
+    );
+    // Sent again until it is there, as an agent's machine does.
+    let mut ticks = tokio::time::interval(AGAIN);
+    let came = within(async {
+        loop {
+            tokio::select! {
+                came = reported(&mut coordinator) => return came,
+                _ = ticks.tick() => agent.snapshot(&snapshot(1, 3)).await,
+            }
+        }
+    });
+    assert_eq!(came.await, snapshot(1, 3));
+    let (_, record) = open(&broker).await;
+    assert_eq!(record.take(3).collect::<Vec<_>>(), facts);
 }
 
 #[tokio::test]

@@ -62,10 +62,20 @@ async fn a_strangers_heartbeats_are_refused_and_counted() {
         .subscribe("drumfire.>")
         .await
         .expect("a subscription");
-    stranger.flush().await.expect("a connection");
+    let echo = stranger.publish("drumfire.echo", "".into()).await;
+    echo.expect("published");
+    within(overheard.next()).await.expect("its own echo");
     let mut agent = join(&broker, &member()).await;
-    beat(&mut agent, &mut coordinator).await;
-    let genuine = within(overheard.next()).await.expect("a message");
+    let taken = write_heartbeat(&beat(&mut agent, &mut coordinator).await);
+    let genuine = within(async {
+        loop {
+            let message = overheard.next().await.expect("a message");
+            if message.payload.ends_with(&taken) {
+                return message;
+            }
+        }
+    })
+    .await;
 
     let subject = genuine.subject.to_string();
     let body = write_heartbeat(&heartbeat(u64::MAX));
