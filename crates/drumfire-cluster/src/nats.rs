@@ -33,6 +33,7 @@ mod names;
 mod reading;
 mod record;
 mod snapshots;
+mod spool;
 
 pub use agents::{MAX_UNSENT_SNAPSHOTS, NatsAgentLink, NatsAgents};
 pub use broker::{Broker, NatsError};

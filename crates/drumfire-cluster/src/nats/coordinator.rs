@@ -58,14 +58,11 @@ impl NatsCoordinator {
         let cluster_commands = broker.subscribe(broker.places.command()).await?;
         let (facts, known) = Facts::open(broker, &run).await?;
         let mut snapshots = Snapshots::open(broker, &run).await?;
-        let mut reported = Vec::new();
-        if !known.is_empty() {
-            let (found, refused) = snapshots.read_all().await?;
-            reported = found;
-            for (reason, example) in refused {
-                guard.refused.count(reason, &example);
-            }
-        }
+        let refused = |reason, example: &str| guard.refused.count(reason, example);
+        let reported = match known.is_empty() {
+            true => None,
+            false => Some(snapshots.read_all(refused).await?),
+        };
         let latest = LatestRun {
             run: run.as_str().to_owned(),
             bundle,

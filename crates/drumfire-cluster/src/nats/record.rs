@@ -8,6 +8,7 @@ use super::broker::{Attempts, Broker, NatsError};
 use super::names::{LATEST_KEY, Name, RunPlaces};
 use super::reading::Reading;
 use super::snapshots;
+use super::spool::Spool;
 use crate::link::Persisted;
 use crate::messages::Phase;
 use crate::record::{Fact, LatestRun};
@@ -31,14 +32,14 @@ const NO_SEAL: &str = "-";
 /// the snapshots, and an end last. Snapshots are decoded as they are taken.
 pub struct Record {
     facts: VecDeque<Fact>,
-    snapshots: VecDeque<Vec<u8>>,
+    snapshots: Option<Spool>,
     end: Option<Phase>,
     is_new: bool,
     broker: Broker,
 }
 
 impl Record {
-    fn new(mut facts: Vec<Fact>, snapshots: Vec<Vec<u8>>, broker: Broker) -> Self {
+    fn new(mut facts: Vec<Fact>, snapshots: Option<Spool>, broker: Broker) -> Self {
         let is_new = facts.is_empty();
         let mut end = None;
         facts.retain(|fact| match fact {
@@ -50,7 +51,7 @@ impl Record {
         });
         Self {
             facts: facts.into(),
-            snapshots: snapshots.into(),
+            snapshots,
             end,
             is_new,
             broker,
@@ -75,13 +76,24 @@ impl Iterator for Record {
         if let Some(fact) = self.facts.pop_front() {
             return Some(fact);
         }
-        while let Some(bytes) = self.snapshots.pop_front() {
+        while let Some(bytes) = self.next_snapshot() {
             match snapshots::read(&bytes) {
                 Ok(snapshot) => return Some(Fact::Snapshot(Arc::new(snapshot))),
                 Err((_, line)) => self.broker.tell(line),
             }
         }
         self.end.take().map(Fact::Ended)
+    }
+}
+
+impl Record {
+    fn next_snapshot(&mut self) -> Option<Vec<u8>> {
+        let read = self.snapshots.as_mut()?.read();
+        read.unwrap_or_else(|error| {
+            self.broker
+                .tell(format!("read back the run's snapshots: {error}"));
+            None
+        })
     }
 }
 
@@ -139,7 +151,7 @@ impl Facts {
     }
 
     /// The record as a machine takes it.
-    pub(super) fn record(&self, facts: Vec<Fact>, snapshots: Vec<Vec<u8>>) -> Record {
+    pub(super) fn record(&self, facts: Vec<Fact>, snapshots: Option<Spool>) -> Record {
         Record::new(facts, snapshots, self.broker.clone())
     }
 

@@ -6,6 +6,7 @@ use super::guard::chain;
 use super::names::Name;
 use super::reading::Reading;
 use super::record::RETENTION;
+use super::spool::{Spool, SpoolWriter};
 use crate::messages::NumberedSnapshot;
 use crate::snapshot_wire::read_snapshot;
 use async_nats::jetstream::stream::{Config, StorageType};
@@ -56,21 +57,26 @@ impl Snapshots {
         })
     }
 
-    /// Reads what is there now, as bytes; gives also what was refused.
+    /// Reads what is there now, as bytes; `refused` is told what is none.
     pub(super) async fn read_all(
         &mut self,
-    ) -> Result<(Vec<Vec<u8>>, Vec<(&'static str, String)>), NatsError> {
-        let (mut found, mut refused) = (Vec::new(), Vec::new());
+        mut refused: impl FnMut(&'static str, &str),
+    ) -> Result<Spool, NatsError> {
+        let (mut found, mut written) = (SpoolWriter::new(), Ok(()));
         let assembly = &mut self.assembly;
         let read =
             self.reading
                 .read_all(|kept| match assembly.take(&kept.subject, &kept.payload) {
-                    Ok(whole) => found.extend(whole.map(|bytes| bytes.to_vec())),
-                    Err(error) => refused.push((error.word(), error.to_string())),
+                    Ok(Some(bytes)) if written.is_ok() => written = found.write(&bytes),
+                    Ok(_) => {}
+                    Err(error) => refused(error.word(), &error.to_string()),
                 });
+        let operation = "read the run's snapshots";
         read.await
-            .map_err(|reason| NatsError::refused("read the run's snapshots", reason))?;
-        Ok((found, refused))
+            .map_err(|reason| NatsError::refused(operation, reason))?;
+        written.and_then(|()| found.finish()).map_err(|error| {
+            NatsError::refused("keep the run's snapshots in a temporary file", error)
+        })
     }
 
     /// Goes on from there, for as long as somebody takes what comes.
