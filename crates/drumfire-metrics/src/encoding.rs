@@ -131,6 +131,11 @@ impl<'a> Runs<'a> {
         }
     }
 
+    /// What they are read from.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     fn read_number(&mut self) -> Result<i64, DecodeError> {
         let start = self.at;
         let mut number = 0u64;

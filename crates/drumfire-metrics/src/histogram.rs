@@ -229,23 +229,35 @@ impl Histogram {
     }
 
     /// Reads the V2 encoding of three significant digits; needs no more memory
-    /// than a full histogram does, whatever the bytes say. Minimum, maximum and
-    /// sum are those of the buckets until [`Histogram::restore`] says better.
+    /// than the bytes do. Minimum, maximum and sum are those of the buckets until
+    /// [`Histogram::restore`] says better.
     ///
     /// # Errors
     ///
     /// Says what is wrong with the bytes and where.
     pub fn decode_v2(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut histogram = Self::new();
-        for run in encoding::read(bytes)? {
+        let runs = encoding::read(bytes)?;
+        let packed = runs.bytes();
+        let mut totals = Totals::default();
+        for run in runs {
             let Run { index, count } = run?;
-            histogram.record_n(middle_of(index), count);
+            let (min, max) = range_of(index);
+            let middle = u128::from(middle_of(index).min(MAX_VALUE));
+            totals.merge(&Totals {
+                count,
+                sum: middle.saturating_mul(u128::from(count)),
+                min,
+                max,
+                saturated: 0,
+            });
         }
-        if let Body::Paged(paged) = &mut histogram.body {
-            paged.totals.min = range_of(index_of(paged.totals.min)).0;
-            paged.totals.max = range_of(index_of(paged.totals.max)).1;
+        if totals.count == 0 {
+            return Ok(Self::new());
         }
-        Ok(histogram)
+        let runs = packed.into();
+        Ok(Histogram {
+            body: Body::Packed(Box::new(Packed { totals, runs })),
+        })
     }
 
     /// Gives a decoded histogram back what the encoding does not hold.
