@@ -10,7 +10,10 @@ use crate::http2::{Http2Connection, Received, Translator};
 use crate::resolver::NameCache;
 use crate::tls::handshake;
 use crate::transport::Transport;
-use crate::{Connections, Failure, HeadReader, Limits, Origin, Request, Resolver, Scheme, Tls};
+use crate::{
+    AllowedTargets, Connections, Failure, HeadReader, Limits, Origin, Request, Resolver, Scheme,
+    Tls,
+};
 use drumfire_metrics::{Outcome, Phases, Sample};
 use drumfire_reactor::{ConnectOptions, TcpStream, now};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -39,6 +42,8 @@ pub struct ClientConfig {
     pub resolver: Resolver,
     /// Look the name up again for every connection, past the cache.
     pub resolve_each_connect: bool,
+    /// The only targets that are connected to; none: any.
+    pub allowed_targets: Option<AllowedTargets>,
 }
 
 /// When HTTP/2 is spoken.
@@ -326,7 +331,7 @@ impl Inner {
 
     async fn dial(&self, origin: &Origin, trace: &mut Trace) -> Result<Opened, Failure> {
         let began_ns = now();
-        let addresses = Box::pin(self.names.addresses(origin)).await;
+        let addresses = Box::pin(self.addresses(origin)).await;
         let found_ns = now();
         if origin.ip().is_none() {
             trace.phases.dns_ns = found_ns - began_ns;
@@ -351,6 +356,22 @@ impl Inner {
             return Ok(Opened::Http2(Rc::new(Box::pin(opening).await?)));
         }
         Ok(Opened::Http1(Box::new(Http1Connection::new(transport))))
+    }
+
+    /// The addresses of an origin that may be connected to. A name that no address could allow is not looked up.
+    async fn addresses(&self, origin: &Origin) -> Result<Vec<IpAddr>, Failure> {
+        let Some(allowed) = &self.config.allowed_targets else {
+            return self.names.addresses(origin).await;
+        };
+        if !allowed.may_reach(origin) {
+            return Err(Failure::TargetNotAllowed);
+        }
+        let mut addresses = self.names.addresses(origin).await?;
+        addresses.retain(|address| allowed.allows(origin, *address));
+        match addresses.is_empty() {
+            true => Err(Failure::TargetNotAllowed),
+            false => Ok(addresses),
+        }
     }
 
     /// Tries one address after another; the first failure is the one to tell.

@@ -49,6 +49,8 @@ failures! {
     TooManyFiles = "EMFILE",
     /// The operating system does not allow the connection.
     AccessDenied = "EACCES",
+    /// The target is none of those that this generator may connect to.
+    TargetNotAllowed = "target_not_allowed",
     /// An error of the operating system without a name of its own here.
     Io = "EIO",
 

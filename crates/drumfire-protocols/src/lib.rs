@@ -5,6 +5,7 @@
 //! what nobody reads. Under everything else sits a library. What a target does
 //! wrong is a [`Failure`] with a stable code, never an error of the run.
 
+mod allowed;
 mod authorization;
 mod chunks;
 mod client;
@@ -27,6 +28,7 @@ mod response;
 mod tls;
 mod transport;
 
+pub use allowed::{AllowedHost, AllowedTarget, AllowedTargets};
 pub use authorization::basic_authorization;
 pub use client::{Client, ClientConfig, ClientCounts, Http2};
 pub use connections::Connections;

@@ -2,8 +2,8 @@
 
 use drumfire_metrics::Outcome;
 use drumfire_protocols::{
-    Body, Client, ClientConfig, Connections, Exchange, Failure, Limits, Origin, RequestBytes,
-    Timeouts, Wants,
+    AllowedHost, AllowedTarget, AllowedTargets, Body, Client, ClientConfig, Connections, Exchange,
+    Failure, Limits, Origin, RequestBytes, Timeouts, Wants,
 };
 use drumfire_reactor::Reactor;
 use std::cell::RefCell;
@@ -341,6 +341,54 @@ fn a_refused_connection_has_a_code() {
     );
     assert_eq!(exchange.failure, Some(Failure::ConnectionRefused));
     assert!(!exchange.sample.connected);
+}
+
+/// The client itself refuses, before there is a connection.
+#[test]
+fn a_target_that_is_not_allowed_is_not_connected_to() {
+    let network = |address: &str, port| AllowedTarget {
+        host: AllowedHost::Network {
+            address: address.parse().expect(address),
+            prefix_bits: 8,
+        },
+        port,
+    };
+    let named = |name: &str| AllowedTarget {
+        host: AllowedHost::Named(name.into()),
+        port: None,
+    };
+    for (host, target, allowed) in [
+        ("127.0.0.1", network("127.0.0.1", None), true),
+        ("127.0.0.1", network("127.0.0.1", Some(1)), false),
+        ("127.0.0.1", network("10.0.0.0", None), false),
+        ("127.0.0.1", named("localhost"), false),
+        ("localhost", named("localhost"), true),
+        ("localhost", named("shop.example"), false),
+        ("localhost", network("127.0.0.1", None), true),
+        ("localhost", network("10.0.0.0", None), false),
+    ] {
+        let (address, server) = match allowed {
+            true => serve(vec![answering(vec![OK])]),
+            false => serve(Vec::new()),
+        };
+        let config = ClientConfig {
+            allowed_targets: Some(AllowedTargets::new([target.clone()])),
+            ..ClientConfig::default()
+        };
+        let exchange = run(async {
+            let mut user = User::new(address, config);
+            let url = format!("http://{host}:{}", address.port());
+            user.origin = Origin::parse(&url).expect("a URL");
+            user.get().await
+        });
+        server.join().expect("the server is done");
+        let expected = match allowed {
+            true => Outcome::Status(200),
+            false => Outcome::Error("target_not_allowed".into()),
+        };
+        assert_eq!(exchange.sample.outcome, expected, "{host} {target:?}");
+        assert_eq!(exchange.sample.connected, allowed);
+    }
 }
 
 /// Simulated time jumps to the deadline as soon as nothing else can happen.
