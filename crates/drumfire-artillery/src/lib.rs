@@ -22,7 +22,9 @@ pub mod load;
 mod lower;
 pub mod matching;
 mod merge;
+pub mod nearest;
 pub mod node;
+mod origins;
 pub mod path;
 pub mod pattern;
 pub mod payload;
@@ -40,6 +42,7 @@ mod validate;
 pub mod variables;
 pub mod yaml;
 
+pub use origins::origins;
 pub use plan::plan;
 pub use program::ArtilleryProgram;
 pub use section::{Section, SectionError, SectionOutcome};

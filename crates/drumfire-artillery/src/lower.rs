@@ -13,6 +13,7 @@ use crate::error::ScriptError;
 use crate::files::Files;
 use crate::functions::Functions;
 use crate::load::LoadOptions;
+use crate::nearest::nearest;
 use crate::node::{Node, NodeValue};
 use crate::script::{Origin, Plugins, Script, Warning};
 use crate::source::{Sources, Span};
@@ -21,9 +22,6 @@ use crate::{fake, javascript};
 
 /// Keys at the top of a script.
 const SCRIPT_KEYS: [&str; 4] = ["config", "scenarios", "before", "after"];
-
-/// How far a key may be from a known one to be taken for a slip of the hand, in letters.
-const SLIP_DISTANCE: usize = 2;
 
 pub(crate) fn lower(
     script: &Node,
@@ -235,36 +233,4 @@ fn shown(node: &Node) -> String {
             String::from_utf8_lossy(&json).into_owned()
         }
     }
-}
-
-/// The known key that `key` was probably meant to be.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    let written = key.to_lowercase();
-    known
-        .iter()
-        .map(|known| (distance(&written, &known.to_lowercase()), *known))
-        .filter(|(distance, known)| *distance <= SLIP_DISTANCE.min(known.len() / 2))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// How many letters must be put in, taken out or changed to get from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    /// No key is that long; longer words are not compared.
-    const LONGEST: usize = 64;
-    if from.len() > LONGEST {
-        return usize::MAX;
-    }
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
 }

@@ -19,7 +19,7 @@ pub fn plan(script: &Script, seed: u64) -> Result<Option<Plan>, PlanError> {
         name: script.origin.script_path.clone(),
         scenarios: scenarios
             .map(|(index, scenario)| Scenario {
-                name: scenario.name.clone().unwrap_or_else(|| index.to_string()),
+                name: scenario.title(index),
                 weight: scenario.weight,
             })
             .collect(),

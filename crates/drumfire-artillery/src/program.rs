@@ -205,7 +205,7 @@ fn speaks_tls(script: &Script) -> bool {
 }
 
 /// All requests of a flow, those in loops and branches too.
-fn requests(steps: &[Step]) -> Box<dyn Iterator<Item = &Request> + '_> {
+pub(crate) fn requests(steps: &[Step]) -> Box<dyn Iterator<Item = &Request> + '_> {
     Box::new(steps.iter().flat_map(|step| match &step.kind {
         StepKind::Request(request) => Box::new(std::iter::once(&**request)),
         StepKind::Loop(spec) => requests(&spec.steps),
@@ -220,11 +220,7 @@ fn compile_scenario(
     index: usize,
     scenario: &Scenario,
 ) -> Result<CompiledScenario, CompileError> {
-    let name = match &scenario.name {
-        Some(name) => name.clone(),
-        None => index.to_string(),
-    };
-    let created = format!("vusers.created_by_name.{name}");
+    let created = format!("vusers.created_by_name.{}", scenario.title(index));
     let created = recorder.borrow_mut().counter(&created);
     Ok(CompiledScenario {
         operations: compile_flow(script, recorder, scenario)?,

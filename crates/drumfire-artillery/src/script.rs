@@ -280,6 +280,13 @@ pub struct Scenario {
     pub span: Span,
 }
 
+impl Scenario {
+    /// What it is called in metrics and reports: by its name, or by its place in the script.
+    pub fn title(&self, index: usize) -> String {
+        self.name.clone().unwrap_or_else(|| index.to_string())
+    }
+}
+
 /// One step of a flow.
 #[derive(Debug, Clone)]
 pub struct Step {

@@ -6,7 +6,7 @@ use drumfire_artillery::{ArtilleryProgram, Section, plan};
 use drumfire_engine::{Control, Event, Program, Settings, Tenure, run};
 use drumfire_metrics::{NamedMetrics, Summary};
 use drumfire_plan::Share;
-use drumfire_protocols::ClientConfig;
+use drumfire_protocols::{AllowedHost, AllowedTarget, AllowedTargets, ClientConfig};
 use drumfire_target::TestTarget;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -21,6 +21,11 @@ struct Ran {
 
 /// Runs `flow` once per arrival of `phase`, with `config` beside target and phases.
 fn run_script(target: &str, phase: &str, config: &str, rest: &str) -> Ran {
+    run_by(ClientConfig::default(), target, phase, config, rest)
+}
+
+/// The same with clients that are set so.
+fn run_by(client: ClientConfig, target: &str, phase: &str, config: &str, rest: &str) -> Ran {
     let script = format!("config:\n  target: {target}\n  phases: [{phase}]\n{config}\n{rest}\n");
     let files: BTreeMap<String, Arc<[u8]>> =
         [("s.yml".to_owned(), script.into_bytes().into())].into();
@@ -35,7 +40,7 @@ fn run_script(target: &str, phase: &str, config: &str, rest: &str) -> Ran {
     let plan = Arc::new(plan(&script, 1).unwrap().expect("the script has load"));
     let client = ClientConfig {
         pool_sockets: script.config.http.pool.map(|pool| pool as usize),
-        ..ClientConfig::default()
+        ..client
     };
     let new = |before| {
         let (script, client) = (script.clone(), client.clone());
@@ -79,6 +84,42 @@ fn counters(ran: &Ran, prefixes: &[&str]) -> Vec<(String, u64)> {
 }
 
 const THREE: &str = "{duration: 1, arrivalCount: 3}";
+
+/// Where these go is known when they are sent, and no sooner.
+#[test]
+fn neither_a_redirect_nor_a_template_leaves_the_allowed_targets() {
+    let target = TestTarget::start().unwrap();
+    let address = target.url();
+    let named = address.replace("127.0.0.1", "localhost");
+    let client = ClientConfig {
+        allowed_targets: Some(AllowedTargets::new([AllowedTarget {
+            host: AllowedHost::Named("localhost".to_owned()),
+            port: None,
+        }])),
+        ..ClientConfig::default()
+    };
+    let config = format!("  variables: {{where: '{address}'}}");
+    for (url, expected) in [
+        (
+            "/redirect-to?url=/".to_owned(),
+            [("http.codes.200", 3), ("http.codes.302", 3)].as_slice(),
+        ),
+        (
+            format!("/redirect-to?url={address}/"),
+            &[("errors.target_not_allowed", 3), ("http.codes.302", 3)],
+        ),
+        (
+            "{{ where }}/".to_owned(),
+            &[("errors.target_not_allowed", 3)],
+        ),
+    ] {
+        let rest = format!("scenarios: [{{flow: [{{get: {{url: '{url}'}}}}]}}]");
+        let ran = run_by(client.clone(), &named, THREE, &config, &rest);
+        let found = counters(&ran, &["errors", "http.codes"]);
+        let found: Vec<(&str, u64)> = found.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        assert_eq!(found, expected, "{url}");
+    }
+}
 
 #[test]
 fn each_flow_counts_what_it_does() {

@@ -6,11 +6,12 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::{Map, Value};
 
-use super::{Lowering, nearest, shown};
+use super::{Lowering, shown};
 use crate::duration;
 use crate::error::ScriptError;
 use crate::functions::Functions;
 use crate::javascript;
+use crate::nearest::nearest;
 use crate::node::{Node, NodeValue};
 use crate::path::Path;
 use crate::script::{

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Lowering, is_true, nearest, shown};
+use super::{Lowering, is_true, shown};
 use crate::error::ScriptError;
 use crate::javascript;
+use crate::nearest::nearest;
 use crate::node::{Node, NodeValue};
 use crate::script::{
     Apdex, Condition, Ensure, EnsureCheck, ExpectFormatter, ExpectOptions, MetricsByEndpoint,

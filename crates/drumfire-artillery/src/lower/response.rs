@@ -1,8 +1,9 @@
 //! What is looked for in a response: captures, matches and expectations.
 
-use super::{Lowering, nearest};
+use super::Lowering;
 use crate::error::ScriptError;
 use crate::javascript;
+use crate::nearest::nearest;
 use crate::node::{Node, NodeValue};
 use crate::path::Path;
 use crate::script::{Capture, Config, Expect, ExpectKind, Extractor, Group, Match, SelectorIndex};
