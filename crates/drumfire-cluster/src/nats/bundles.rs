@@ -54,6 +54,16 @@ pub(super) async fn fetch(broker: Broker, digest: Digest) -> Result<Vec<u8>, Str
     }
 }
 
+impl Broker {
+    /// A bundle that a coordinator has laid down. Whether the bytes have that digest is for the caller to check.
+    ///
+    /// # Errors
+    /// When it is not there, is larger than [`MAX_BUNDLE_BYTES`], or cannot be read.
+    pub async fn bundle(&self, digest: Digest) -> Result<Vec<u8>, String> {
+        fetch(self.clone(), digest).await
+    }
+}
+
 async fn try_publish(broker: &Broker, digest: Digest, bundle: &[u8]) -> Result<(), String> {
     let store = make(broker).await?;
     let name = digest.to_string();

@@ -266,6 +266,15 @@ impl Broker {
         Ok(Some(latest))
     }
 
+    /// The facts of a run in their order, its snapshots aside; none when nobody has begun it.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or a fact is missing or was not written with this run key.
+    pub async fn facts(&self, run: &str) -> Result<Vec<Fact>, NatsError> {
+        let (_, facts) = Facts::open(self, &Name::new(run)?).await?;
+        Ok(facts)
+    }
+
     /// Says that this is the cluster's latest run.
     pub(super) async fn set_latest_run(&self, latest: &LatestRun) -> Result<(), NatsError> {
         let store = make(self).await?;
