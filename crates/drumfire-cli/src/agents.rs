@@ -4,13 +4,15 @@ use crate::args::LoadArguments;
 use crate::bundle::Bundle;
 use crate::execute::print;
 use crate::{client, facts, words};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use drumfire_artillery::ArtilleryProgram;
+use drumfire_artillery::script::Script;
 use drumfire_cluster::memory::MemoryAgents;
 use drumfire_cluster::{
     AgentNews, AgentPhase, AgentSettings, Loaded, Loader, Member, Standby, run_agent,
 };
 use drumfire_engine::Settings;
+use drumfire_protocols::{AllowedTargets, ClientConfig};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +25,8 @@ const ABANDON_NS: u64 = 15_000_000_000;
 pub struct ScriptLoader {
     /// How load is run here.
     pub load: LoadArguments,
+    /// The only targets that load is made for here; any where it is none.
+    pub allowed: Option<AllowedTargets>,
 }
 
 impl Loader for ScriptLoader {
@@ -38,7 +42,11 @@ impl ScriptLoader {
         let (seed, test_id) = (bundle.options.seed, bundle.options.test_id);
         let plan = drumfire_artillery::plan(&script, seed)?.context("the script has no load")?;
         let http2 = client::http2_of(&script, bundle.run.http2);
-        let client = client::config(&script, &self.load, http2)?;
+        self.refuse_targets(&script)?;
+        let client = ClientConfig {
+            allowed_targets: self.allowed.clone(),
+            ..client::config(&script, &self.load, http2)?
+        };
         let before = bundle.run.before;
         let program = ArtilleryProgram::new(script, client, before, test_id, seed, facts::now_s());
         let grace = bundle.run.graceful_stop_ms.map(Duration::from_millis);
@@ -52,6 +60,20 @@ impl ScriptLoader {
                 ..own
             },
         })
+    }
+
+    /// Refuses what is known already to go where it may not; the client refuses the rest, connection by connection.
+    fn refuse_targets(&self, script: &Script) -> anyhow::Result<()> {
+        let Some(allowed) = &self.allowed else {
+            return Ok(());
+        };
+        let mut origins = drumfire_artillery::origins(script).into_iter();
+        match origins.find(|origin| !allowed.may_reach(origin)) {
+            Some(origin) => {
+                bail!("target {origin} is not among the allowed targets of this agent")
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -113,5 +135,76 @@ fn show(name: &str, news: &AgentNews) {
             words::tell(&format!("{name}: cannot {reason}\n"));
         }
         AgentNews::Phase(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::RunOptions;
+    use drumfire_artillery::load::LoadOptions;
+    use drumfire_protocols::{AllowedHost, AllowedTarget};
+    use std::num::NonZeroU32;
+
+    /// What an agent that takes `shop:80` and `10.0.0.0/8` makes of a script.
+    fn load(target: &str, url: &str) -> Result<(), String> {
+        let script = format!(
+            "config: {{target: '{target}', phases: [{{duration: 1, arrivalRate: 1}}]}}\n\
+             scenarios: [{{flow: [{{get: {{url: '{url}'}}}}]}}]\n"
+        );
+        let bundle = Bundle {
+            options: LoadOptions {
+                scripts: vec!["a.yml".to_owned()],
+                ..LoadOptions::default()
+            },
+            run: RunOptions::default(),
+            files: [("a.yml".to_owned(), script.into_bytes().into())].into(),
+        };
+        let shop = AllowedTarget {
+            host: AllowedHost::Named("shop".to_owned()),
+            port: Some(80),
+        };
+        let network = AllowedTarget {
+            host: AllowedHost::Network {
+                address: [10, 0, 0, 0].into(),
+                prefix_bits: 8,
+            },
+            port: Some(8080),
+        };
+        let loader = ScriptLoader {
+            load: LoadArguments {
+                shards: Some(NonZeroU32::MIN),
+                graceful_stop: None,
+                max_duration: None,
+                seed: None,
+                local_ip: Vec::new(),
+            },
+            allowed: Some(AllowedTargets::new([shop, network])),
+        };
+        loader.load(&bundle.write()).map(|_| ())
+    }
+
+    #[test]
+    fn a_script_that_goes_elsewhere_is_refused() {
+        for (target, url, refused) in [
+            ("http://shop", "/", None),
+            ("http://shop", "http://10.1.2.3:8080/", None),
+            ("http://shop:81", "/", Some("http://shop:81")),
+            ("https://shop", "/", Some("https://shop")),
+            ("http://shop", "http://10.1.2.3/", Some("http://10.1.2.3")),
+            (
+                "http://shop",
+                "http://11.0.0.1:8080/",
+                Some("http://11.0.0.1:8080"),
+            ),
+            // Where these go is known when they are sent.
+            ("http://shop", "http://elsewhere:8080/", None),
+            ("http://shop", "{{ url }}", None),
+        ] {
+            let error = refused.map(|origin| {
+                format!("target {origin} is not among the allowed targets of this agent")
+            });
+            assert_eq!(load(target, url).err(), error, "{target} {url}");
+        }
     }
 }

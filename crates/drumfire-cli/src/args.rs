@@ -2,7 +2,8 @@
 //! share. What only one of them takes stands in its own file.
 
 use crate::exit::Exit;
-use crate::{check, compare, quick, reference, report, run, target};
+use crate::settings::{AgentSettings, CommandSettings, CoordinatorSettings, Flagged};
+use crate::{agent, check, commands, compare, coordinator, quick, reference, report, run, target};
 use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use drumfire_engine::Settings;
@@ -27,6 +28,18 @@ pub struct Arguments {
 pub enum Command {
     /// Run an Artillery script
     Run(Box<run::RunArguments>),
+    /// Coordinate a run whose agents are elsewhere, met at a NATS broker
+    Coordinator(Box<Flagged<coordinator::CoordinatorArguments, CoordinatorSettings>>),
+    /// Wait at a NATS broker for runs, and take part in them
+    Agent(Box<Flagged<agent::AgentArguments, AgentSettings>>),
+    /// Say how a run of a cluster is
+    Status(Box<Flagged<commands::NoArguments, CommandSettings>>),
+    /// End a run of a cluster early
+    Stop(Box<Flagged<commands::StopArguments, CommandSettings>>),
+    /// Change the rate or the users of a run of a cluster
+    Scale(Box<Flagged<commands::ScaleArguments, CommandSettings>>),
+    /// Start a run of a cluster that is held
+    Resume(Box<Flagged<commands::NoArguments, CommandSettings>>),
     /// Put load on one URL, without a script
     Quick(Box<quick::QuickArguments>),
     /// Check a script and show what it would do
@@ -58,6 +71,12 @@ impl Command {
     pub fn run(self) -> anyhow::Result<Exit> {
         match self {
             Command::Run(arguments) => run::run(&arguments),
+            Command::Coordinator(flagged) => coordinator::run(&flagged),
+            Command::Agent(flagged) => agent::run(&flagged),
+            Command::Status(flagged) => commands::status(&flagged),
+            Command::Stop(flagged) => commands::stop(&flagged),
+            Command::Scale(flagged) => commands::scale(&flagged),
+            Command::Resume(flagged) => commands::resume(&flagged),
             Command::Quick(arguments) => quick::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Report(arguments) => report::run(&arguments),

@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub http2: bool,
     /// How long running iterations may go on once the load has ended or was stopped, in milliseconds.
     pub graceful_stop_ms: Option<u64>,
+    /// The places of the only scenarios that are picked; all where it is none.
+    pub scenarios: Option<Vec<usize>>,
     /// Variables that `before` has set.
     pub before: Map<String, Value>,
 }
@@ -144,12 +146,28 @@ impl Bundle {
         })
     }
 
-    /// The script in it.
+    /// The script in it, with the scenarios that are picked.
     ///
     /// # Errors
     /// As with any script; a variable of the environment may be missing here.
     pub fn script(&self) -> Result<Script, ScriptError> {
-        load(&self.options, &self.files, &environment_variables())
+        let mut script = load(&self.options, &self.files, &environment_variables())?;
+        self.run.pick(&mut script);
+        Ok(script)
+    }
+}
+
+impl RunOptions {
+    /// Leaves the other scenarios of a script unpicked, in their places: what counts by place stays as it is.
+    pub fn pick(&self, script: &mut Script) {
+        let Some(picked) = &self.scenarios else {
+            return;
+        };
+        for (index, scenario) in script.scenarios.iter_mut().enumerate() {
+            if !picked.contains(&index) {
+                scenario.weight = 0;
+            }
+        }
     }
 }
 
@@ -254,6 +272,7 @@ mod tests {
             run: RunOptions {
                 http2: true,
                 graceful_stop_ms: Some(5),
+                scenarios: Some(vec![1]),
                 before,
             },
             files: files
@@ -267,6 +286,34 @@ mod tests {
         let bytes = bundle().write();
         assert_eq!(Bundle::read(&bytes).ok(), Some(bundle()));
         assert_eq!(bundle().write(), bytes);
+    }
+
+    #[test]
+    fn only_picked_scenarios_have_a_weight() {
+        let script = "
+config: {target: 'http://127.0.0.1', phases: [{duration: 1, arrivalRate: 1}]}
+scenarios:
+  - {name: browse, weight: 7, flow: [{get: {url: /}}]}
+  - {name: buy, weight: 3, flow: [{get: {url: /}}]}
+  - {name: watch, weight: 2, flow: [{get: {url: /}}]}
+";
+        let weights = |scenarios: Option<Vec<usize>>| -> Vec<u32> {
+            let bundle = Bundle {
+                run: RunOptions {
+                    scenarios,
+                    ..RunOptions::default()
+                },
+                files: [("a.yml".to_owned(), script.as_bytes().into())].into(),
+                ..bundle()
+            };
+            let read = Bundle::read(&bundle.write()).expect("it was written");
+            let script = read.script().unwrap_or_else(|error| panic!("{error}"));
+            let plan = drumfire_artillery::plan(&script, 1).expect("it can be run");
+            let scenarios = plan.expect("it has load").scenarios;
+            scenarios.iter().map(|scenario| scenario.weight).collect()
+        };
+        assert_eq!(weights(None), [7, 3, 2]);
+        assert_eq!(weights(Some(vec![0, 2])), [7, 0, 2]);
     }
 
     #[test]

@@ -316,7 +316,7 @@ fn scenarios(script: &Script) -> Vec<ScenarioOutline> {
     let outline = |(index, scenario): (usize, &Scenario)| {
         let expected = Expected::of(&scenario.flow);
         ScenarioOutline {
-            name: scenario.name.clone().unwrap_or_else(|| index.to_string()),
+            name: scenario.title(index),
             weight: scenario.weight,
             share: f64::from(picked(index, scenario)) / sum.max(1.0),
             requests: expected.finite(),

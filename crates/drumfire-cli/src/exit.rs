@@ -1,6 +1,7 @@
 //! The one table of exit codes: what the binary returns, what the reference
 //! prints, and in which order reasons win over each other.
 
+use crate::settings::{NoTarget, SettingsError};
 use crate::signals::Signal;
 use drumfire_artillery::error::ScriptError;
 use drumfire_engine::RunError;
@@ -29,7 +30,7 @@ pub enum Exit {
     AgentsFailed,
     /// The load cannot be run as described.
     Unrunnable,
-    /// The command line is wrong.
+    /// The command line or a setting is wrong.
     Usage,
     /// A signal ended the run, after its report.
     Signalled(Signal),
@@ -47,7 +48,7 @@ const TABLE: [(Exit, &str); 13] = [
         "a strict `ensure` check failed, the script or a file could not be read, or `before` or \
          `after` failed",
     ),
-    (Exit::Usage, "the command line is wrong"),
+    (Exit::Usage, "the command line or a setting is wrong"),
     (
         Exit::Unrunnable,
         "the load cannot be run as described: a phase that makes no sense, an engine that does not \
@@ -112,7 +113,7 @@ impl Exit {
         Some(match self {
             Exit::Passed => return None,
             Exit::Failed => "a check failed",
-            Exit::Usage => "the command line is wrong",
+            Exit::Usage => "the command line or a setting is wrong",
             Exit::Unrunnable => "the load cannot be run",
             Exit::Aborted => "a check with abortOnFail ended the run",
             Exit::Expect => "an expect failed",
@@ -142,6 +143,9 @@ fn exit_of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             true => Exit::Unrunnable,
             false => Exit::Failed,
         });
+    }
+    if error.is::<SettingsError>() || error.is::<NoTarget>() {
+        return Some(Exit::Usage);
     }
     let unrunnable = error.is::<RunError>() || error.is::<drumfire_plan::PlanError>();
     unrunnable.then_some(Exit::Unrunnable)
@@ -197,6 +201,7 @@ pub fn reference() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::TargetNames;
 
     #[test]
     fn the_table_is_complete_and_in_order() {
@@ -212,6 +217,16 @@ mod tests {
             .into_iter()
             .max();
         assert_eq!(winning, Some(Exit::Failed));
+    }
+
+    #[test]
+    fn scenarios_that_are_not_there_are_a_wrong_setting() {
+        let targets = TargetNames {
+            all: Some(vec!["bye".to_owned()]),
+            agents: None,
+        };
+        let error = targets.among(&["buy".to_owned()]).expect_err("none left");
+        assert_eq!(Exit::of(&error.into()), Exit::Usage);
     }
 
     #[test]

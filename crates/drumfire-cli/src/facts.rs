@@ -86,7 +86,8 @@ fn spelled(chance: &[u8]) -> String {
     format!("t{}", parts.join("_"))
 }
 
-fn host() -> String {
+/// What this machine, or the container, is called.
+pub fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
     name.map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
 }

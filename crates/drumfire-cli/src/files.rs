@@ -1,6 +1,7 @@
 //! Reports as files: where each goes, checked before the run, and written
 //! whole or not at all.
 
+use crate::settings::{ReportFormat, ReportName};
 use anyhow::{Context, bail};
 use drumfire_metrics::{NameOptions, Summary};
 use drumfire_report::{artillery_json, csv, html, junit, result};
@@ -41,6 +42,18 @@ pub struct ReportArguments {
     /// Write all of these into this folder, made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub report_dir: Option<PathBuf>,
+    /// What the folder gets; no command line asks for less than all.
+    #[arg(skip)]
+    pub folder: FolderReports,
+}
+
+/// What a report folder gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FolderReports {
+    /// Only these forms; all where it is none.
+    pub formats: Option<Vec<ReportFormat>>,
+    /// What the names of its files begin with.
+    pub name: Option<ReportName>,
 }
 
 /// What a report is written as.
@@ -79,7 +92,7 @@ impl Reports {
         if let Some(folder) = &arguments.report_dir {
             fs::create_dir_all(folder)
                 .with_context(|| format!("make report folder {}", folder.display()))?;
-            files.extend(FOLDER.map(|(name, format)| (folder.join(name), format)));
+            files.extend(arguments.folder.files(folder, now));
         }
         if let Some(prefix) = &arguments.csv {
             files.push((suffixed(prefix, "-timeline.csv"), Format::Timeline));
@@ -137,7 +150,33 @@ impl Reports {
     }
 }
 
+impl FolderReports {
+    fn files(&self, folder: &Path, now: &Zoned) -> impl Iterator<Item = (PathBuf, Format)> {
+        let begins = self.name.as_ref().map(|name| format!("{}-", name.at(now)));
+        let begins = begins.unwrap_or_default();
+        let is_asked = |format: Format| match &self.formats {
+            Some(formats) => formats.contains(&format.of_folder()),
+            None => true,
+        };
+        let asked = FOLDER
+            .into_iter()
+            .filter(move |(_, format)| is_asked(*format));
+        asked.map(move |(name, format)| (folder.join(format!("{begins}{name}")), format))
+    }
+}
+
 impl Format {
+    /// The form of a folder's reports that it is, or is a part of.
+    fn of_folder(self) -> ReportFormat {
+        match self {
+            Format::Artillery => ReportFormat::Artillery,
+            Format::Result => ReportFormat::Json,
+            Format::Html => ReportFormat::Html,
+            Format::Timeline | Format::Endpoints => ReportFormat::Csv,
+            Format::Junit => ReportFormat::Junit,
+        }
+    }
+
     fn render(self, summary: &Summary, options: &ReportOptions) -> String {
         match self {
             Format::Artillery => artillery_json::render(summary, &options.names),
@@ -300,5 +339,30 @@ mod tests {
         assert!(lost.is_empty(), "{lost:?}");
         let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
         assert_eq!(files, FOLDER.len());
+    }
+
+    #[test]
+    fn a_report_folder_gets_the_forms_and_the_names_that_are_asked_for() {
+        let now: Zoned = "2026-11-22T09:08:07[UTC]".parse().unwrap();
+        let files = |formats: &[ReportFormat], name: Option<&str>| -> Vec<String> {
+            let reports = FolderReports {
+                formats: Some(formats.to_vec()),
+                name: name.map(|name| ReportName::new(name.to_owned())),
+            };
+            let files = reports.files(Path::new("out"), &now);
+            files.map(|(path, _)| path.display().to_string()).collect()
+        };
+        assert_eq!(
+            files(&[ReportFormat::Csv, ReportFormat::Json], None),
+            ["out/result.json", "out/timeline.csv", "out/endpoints.csv"]
+        );
+        assert_eq!(
+            files(&[ReportFormat::Html], Some("nightly-{time}")),
+            ["out/nightly-20261122_090807-report.html"]
+        );
+        assert_eq!(
+            files(&[ReportFormat::Junit, ReportFormat::Artillery], Some("a")),
+            ["out/a-junit.xml", "out/a-artillery.json"]
+        );
     }
 }

@@ -6,11 +6,12 @@ use crate::args::LoadArguments;
 use crate::bundle::Bundle;
 use crate::execute::{Job, console, judge};
 use crate::view::{self, Kind, View};
-use crate::{facts, words};
-use anyhow::Context;
+use crate::{broker, facts, words};
+use anyhow::{Context, anyhow};
 use drumfire_cluster::{
-    Command, CoordinatorHost, CoordinatorLink, Digest, Epochs, Event as ClusterEvent, Fact,
-    Invitation, Loader, Merged, NumberedSnapshot, Phase, Settings, Status, Timing, Update, memory,
+    AgentStatus, Command, CoordinatorHost, CoordinatorLink, Digest, Epochs, Event as ClusterEvent,
+    Fact, Invitation, Loader, Merged, NumberedSnapshot, Phase, Policy, Settings, Status, Timing,
+    Update, WarmUp, memory,
 };
 use drumfire_engine::{Control, Event, Outcome, StopReason};
 use drumfire_metrics::{Abort, Interval, Snapshot, StageFacts, Summary};
@@ -50,25 +51,15 @@ pub fn execute(
     let (leave, leaves) = watch::channel(0);
     let loader: Arc<dyn Loader> = Arc::new(ScriptLoader {
         load: load.of_each(count),
+        allowed: None,
     });
-    let runtime = runtime()?;
+    let runtime = broker::runtime()?;
     let bundle = bundle.write();
-    let settings = settings(job, Digest::of(&bundle), count.get());
-    runtime.block_on(publish(&mut link, settings.bundle, &bundle))?;
-    let threads = agents::start(&door, count.get(), &loader, &leaves)?;
-    let mut fleet = Fleet::start(job, control, runtime, link, settings, Vec::new())?;
-    fleet.watch(&leave);
-    fleet.end(threads)
-}
-
-fn settings(job: &Job<'_>, bundle: Digest, agents: u32) -> Settings {
-    Settings {
-        run: job.facts.run_id.clone(),
-        bundle,
-        load: job.plan.load.clone(),
-        agents,
-        quorum: agents,
-        policy: drumfire_cluster::Policy::default(),
+    let asked = Asked {
+        bundle: Digest::of(&bundle),
+        agents: count.get(),
+        quorum: count.get(),
+        policy: Policy::default(),
         paused: false,
         warm_up: None,
         // Threads of one process hear each other at once.
@@ -76,7 +67,48 @@ fn settings(job: &Job<'_>, bundle: Digest, agents: u32) -> Settings {
             start_lead_ns: 200_000_000,
             ..Timing::default()
         },
-    }
+    };
+    let published = runtime.block_on(link.publish_bundle(asked.bundle, &bundle));
+    published.map_err(|reason| anyhow!("publish the bundle: {reason}"))?;
+    let threads = agents::start(&door, count.get(), &loader, &leaves)?;
+    let mut fleet = Fleet::start(job, control, runtime, link, asked, Vec::new())?;
+    fleet.watch(Some(&leave));
+    fleet.end(threads)
+}
+
+/// Runs a job on agents elsewhere; goes on from a record, which may be empty.
+///
+/// # Errors
+/// It cannot be started, or another coordinator takes it over.
+pub fn coordinate(
+    job: &Job<'_>,
+    control: &Control,
+    runtime: Runtime,
+    link: impl CoordinatorLink + Send + 'static,
+    asked: Asked,
+    record: impl IntoIterator<Item = Fact> + Send + 'static,
+) -> anyhow::Result<SharedOutcome> {
+    let mut fleet = Fleet::start(job, control, runtime, link, asked, record)?;
+    fleet.watch(None);
+    fleet.end(Vec::new())
+}
+
+/// What is asked of a shared run beside its job.
+pub struct Asked {
+    /// What agents fetch.
+    pub bundle: Digest,
+    /// How many agents are waited for.
+    pub agents: u32,
+    /// How many are enough when the wait is over.
+    pub quorum: u32,
+    /// What becomes of a lost agent's share.
+    pub policy: Policy,
+    /// Whether the armed run is held.
+    pub paused: bool,
+    /// What runs first and is kept out of the results.
+    pub warm_up: Option<WarmUp>,
+    /// Periods and limits of time.
+    pub timing: Timing,
 }
 
 /// A coordinator at work, and what is known of its run.
@@ -107,11 +139,22 @@ impl<'a> Fleet<'a> {
         control: &'a Control,
         runtime: Runtime,
         link: impl CoordinatorLink + Send + 'static,
-        settings: Settings,
+        asked: Asked,
         record: impl IntoIterator<Item = Fact> + Send + 'static,
     ) -> anyhow::Result<Self> {
         let (sender, updates) = channel();
         let (orders, ordered) = unbounded_channel();
+        let settings = Settings {
+            run: job.facts.run_id.clone(),
+            bundle: asked.bundle,
+            load: job.plan.load.clone(),
+            agents: asked.agents,
+            quorum: asked.quorum,
+            policy: asked.policy,
+            paused: asked.paused,
+            warm_up: asked.warm_up,
+            timing: asked.timing,
+        };
         let invitation = Invitation {
             run: settings.run.clone(),
             name: job.facts.title.clone(),
@@ -145,7 +188,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Watches the run to its end.
-    fn watch(&mut self, leave: &watch::Sender<u32>) {
+    fn watch(&mut self, agents: Option<&watch::Sender<u32>>) {
         loop {
             match self.updates.recv_timeout(LOOK) {
                 Ok(update) => self.take(update),
@@ -158,7 +201,7 @@ impl<'a> Fleet<'a> {
             while let Some(interval) = self.merged.complete(self.run_us()) {
                 self.push(interval);
             }
-            if self.control.interrupting() {
+            if let Some(leave) = agents.filter(|_| self.control.interrupting()) {
                 leave.send_if_modified(|times| std::mem::replace(times, 2) != 2);
             }
         }
@@ -321,9 +364,32 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// How far apart the agents of the first epoch started, and how well that is known.
+    fn start_skew(&self) -> Option<String> {
+        let first = &self.epochs.iter().next()?.slots;
+        let started = |agent: &&AgentStatus| {
+            let mut slots = first.iter();
+            slots.any(|slot| slot.member.as_ref() == Some(&agent.member))
+        };
+        let agents = self.closed.as_ref()?.agents.iter().filter(started);
+        let known = agents.filter_map(|agent| Some((agent.begun_late_ns?, agent.clock?)));
+        let (late, clocks): (Vec<u64>, Vec<_>) = known.unzip();
+        let skew_ns = late.iter().max()? - late.iter().min()?;
+        // Half of the round trip bounds the error of a clock.
+        let error_ns = clocks.iter().map(|clock| clock.round_trip_ns / 2).max()?;
+        let (skew_ms, error_ms) = (skew_ns as f64 / 1e6, error_ns as f64 / 1e6);
+        let line = format!(
+            "agents started within {skew_ms:.3} ms of each other, by clocks known to {error_ms:.3} ms"
+        );
+        (late.len() > 1).then_some(line)
+    }
+
     /// Waits for everyone, and sums up.
     fn end(mut self, agents: Vec<JoinHandle<()>>) -> anyhow::Result<SharedOutcome> {
         self.view.event(&Event::Finished, &self.summary);
+        if let Some(line) = self.start_skew() {
+            self.say(&line);
+        }
         for thread in agents.into_iter().chain([self.coordinator]) {
             if let Err(panic) = thread.join() {
                 std::panic::resume_unwind(panic);
@@ -352,23 +418,6 @@ impl<'a> Fleet<'a> {
             failure,
         })
     }
-}
-
-async fn publish(
-    link: &mut impl CoordinatorLink,
-    digest: Digest,
-    bundle: &[u8],
-) -> anyhow::Result<()> {
-    let published = link.publish_bundle(digest, bundle).await;
-    published.map_err(|reason| anyhow::anyhow!("publish the bundle: {reason}"))
-}
-
-/// What runs a coordinator's part: its connection, its timers.
-fn runtime() -> anyhow::Result<Runtime> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.context("start the coordinator")
 }
 
 fn stages(load: &Load, epochs: &Epochs) -> Vec<StageFacts> {

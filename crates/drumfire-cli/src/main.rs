@@ -12,9 +12,15 @@ mod run;
 mod script;
 mod target;
 
+mod agent;
+mod commands;
+mod coordinator;
+
 mod agents;
+mod broker;
 mod bundle;
 mod fleet;
+mod settings;
 
 mod checks;
 mod client;
@@ -44,7 +50,7 @@ fn main() -> ExitCode {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .expect("no TLS provider is installed before main");
-    let exit = match args::Arguments::parse().command.run() {
+    let exit = match run() {
         Ok(exit) => exit,
         Err(error) => {
             words::tell(&words::error(&error));
@@ -52,4 +58,12 @@ fn main() -> ExitCode {
         }
     };
     exit.into()
+}
+
+fn run() -> anyhow::Result<exit::Exit> {
+    let environment = script::environment_variables();
+    let typed = std::env::args_os().collect();
+    // A role may be chosen by the environment, where no subcommand is typed.
+    let arguments = settings::arguments(typed, &environment, &settings::ThisHost)?;
+    args::Arguments::parse_from(arguments).command.run()
 }

@@ -4,6 +4,7 @@
 use crate::args::Arguments;
 use crate::execute::print;
 use crate::exit::{self, Exit};
+use crate::settings;
 use clap::{Command, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 use std::fmt::Write as _;
@@ -15,6 +16,8 @@ pub enum Page {
     Cli,
     /// docs/reference/exit-codes.md
     ExitCodes,
+    /// docs/reference/settings.md
+    Settings,
 }
 
 /// Prints a page.
@@ -25,6 +28,7 @@ pub fn run(page: Page) -> anyhow::Result<Exit> {
     match page {
         Page::Cli => print(&command_line()),
         Page::ExitCodes => print(&exit::reference()),
+        Page::Settings => print(&settings::page()),
     }
     Ok(Exit::Passed)
 }

@@ -3,6 +3,7 @@
 use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
 use crate::bundle::{Bundle, RunOptions};
 use crate::checks::EnsureChecks;
+use crate::coordinator::Cluster;
 use crate::execute::{Job, console, execute, finish, print};
 use crate::exit::Exit;
 use crate::files::{ReportArguments, ReportOptions, Reports};
@@ -26,27 +27,37 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
     #[command(flatten)]
-    script: ScriptArguments,
+    pub script: ScriptArguments,
     #[command(flatten)]
-    load: LoadArguments,
+    pub load: LoadArguments,
     /// Speak HTTP/2: over TLS where the target agrees, over plain TCP always
     #[arg(long, help_heading = "Load")]
-    http2: bool,
+    pub http2: bool,
     /// Share the load between this many agents in this process, as agents on many machines would
     #[arg(long, value_name = "N", help_heading = "Load")]
-    agents: Option<NonZeroU32>,
+    pub agents: Option<NonZeroU32>,
     #[command(flatten)]
-    verdict: VerdictArguments,
+    pub verdict: VerdictArguments,
     #[command(flatten)]
-    reports: ReportArguments,
+    pub reports: ReportArguments,
     /// Name the run in its reports
     #[arg(long, value_name = "NAME", help_heading = "Reports")]
-    name: Option<String>,
+    pub name: Option<String>,
     /// Print no report, only what the script logs
     #[arg(short, long, help_heading = "Display")]
-    quiet: bool,
+    pub quiet: bool,
     #[command(flatten)]
-    view: ViewArguments,
+    pub view: ViewArguments,
+}
+
+/// Who makes the load.
+pub enum Agents {
+    /// This process.
+    None,
+    /// Agents in this process.
+    Threads(NonZeroU32),
+    /// Agents elsewhere.
+    Cluster(Box<Cluster>),
 }
 
 /// Runs a script.
@@ -55,36 +66,97 @@ pub struct RunArguments {
 /// The script is not valid, a report cannot be written, or the load cannot be
 /// started.
 pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
+    let agents = arguments.agents.map_or(Agents::None, Agents::Threads);
+    begin(arguments, || Ok(agents))
+}
+
+/// Runs a script on agents, which are met once signals are heeded.
+///
+/// # Errors
+/// As [`run`], and what `meet` says.
+pub fn begin(
+    arguments: &RunArguments,
+    meet: impl FnOnce() -> anyhow::Result<Agents>,
+) -> anyhow::Result<Exit> {
     let control = Control::default();
     signals::stop_by(control.clone()).context("wait for signals")?;
     descriptors::raise_limit();
     let reports = Reports::prepare(&arguments.reports, &Zoned::now())?;
-    let seed = arguments.load.seed();
-    let run_id = facts::run_id();
-    let (script, bundle) = match arguments.agents {
-        None => (arguments.script.load(&run_id, seed)?, None),
-        Some(_) => {
-            let (script, bundle) = arguments.script.bundle(&run_id, seed)?;
-            (script, Some(bundle))
-        }
-    };
-    let script = Arc::new(script);
+    let agents = meet()?;
+    let begun = Begun::of(arguments, &agents)?;
     Run {
         arguments,
-        bundle,
-        facts: arguments.facts(&script, run_id),
-        names: names(&script),
-        script,
-        seed,
+        facts: arguments.facts(&begun.script, begun.run_id),
+        names: names(&begun.script),
+        script: begun.script,
+        bundle: begun.bundle,
+        resumed: begun.resumed,
+        seed: begun.seed,
     }
-    .go(&control, &reports)
+    .go(agents, &control, &reports)
+}
+
+/// A script, loaded for a new run or for one that goes on.
+struct Begun {
+    script: Arc<Script>,
+    /// What agents get, where there are any.
+    bundle: Option<Bundle>,
+    run_id: String,
+    seed: u64,
+    resumed: bool,
+}
+
+impl Begun {
+    fn of(arguments: &RunArguments, agents: &Agents) -> anyhow::Result<Self> {
+        let unfinished = match agents {
+            Agents::Cluster(cluster) => cluster.unfinished(&arguments.script.scripts)?,
+            Agents::None | Agents::Threads(_) => None,
+        };
+        if let Some(bundle) = unfinished {
+            let run_id = bundle.options.test_id.clone();
+            words::tell(&format!("going on with run {run_id}\n"));
+            return Ok(Begun {
+                script: Arc::new(bundle.script()?),
+                run_id,
+                seed: bundle.options.seed,
+                bundle: Some(bundle),
+                resumed: true,
+            });
+        }
+        let asked = match agents {
+            Agents::Cluster(cluster) => cluster.run_id(),
+            Agents::None | Agents::Threads(_) => None,
+        };
+        let (seed, run_id) = (arguments.load.seed(), asked.unwrap_or_else(facts::run_id));
+        let (script, bundle) = match agents {
+            Agents::None => (arguments.script.load(&run_id, seed)?, None),
+            Agents::Threads(_) => {
+                let (script, bundle) = arguments.script.bundle(&run_id, seed)?;
+                (script, Some(bundle))
+            }
+            Agents::Cluster(cluster) => {
+                let (mut script, mut bundle) = arguments.script.bundle(&run_id, seed)?;
+                bundle.run.scenarios = cluster.picked(&script)?;
+                bundle.run.pick(&mut script);
+                (script, Some(bundle))
+            }
+        };
+        Ok(Begun {
+            script: Arc::new(script),
+            bundle,
+            run_id,
+            seed,
+            resumed: false,
+        })
+    }
 }
 
 /// A run with everything it needs.
 struct Run<'a> {
     arguments: &'a RunArguments,
-    /// What agents get, where there are any.
     bundle: Option<Bundle>,
+    /// Whether another coordinator has begun it.
+    resumed: bool,
     script: Arc<Script>,
     facts: RunFacts,
     names: NameOptions,
@@ -92,7 +164,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go(&self, control: &Control, reports: &Reports) -> anyhow::Result<Exit> {
+    fn go(&self, agents: Agents, control: &Control, reports: &Reports) -> anyhow::Result<Exit> {
         let arguments = self.arguments;
         self.say(&console(&self.facts, &self.names, false).run_id(&self.facts.run_id));
         let Some(plan) = drumfire_artillery::plan(&self.script, self.seed)? else {
@@ -115,7 +187,7 @@ impl Run<'_> {
             by_endpoint: self.by_endpoint(),
             checks: &checks,
         };
-        let (outcome, failed) = self.execute(job, control, &program)?;
+        let (outcome, failed) = self.execute(agents, job, control, &program)?;
         let cleaned = self.run_section(&program, Section::After, control);
         self.report(&outcome, reports);
         let exit = self.finish(&outcome, reports);
@@ -134,24 +206,35 @@ impl Run<'_> {
     /// Runs the load: here, or on agents.
     fn execute(
         &self,
+        agents: Agents,
         job: Job<'_>,
         control: &Control,
         program: &ArtilleryProgram,
     ) -> anyhow::Result<(Outcome, Exit)> {
         let arguments = self.arguments;
-        let (Some(agents), Some(bundle)) = (arguments.agents, &self.bundle) else {
-            return Ok((execute(job, control)?, Exit::Passed));
-        };
-        let grace = arguments.load.graceful_stop;
-        let bundle = Bundle {
+        let bundle = self.bundle.as_ref().map(|bundle| Bundle {
             run: RunOptions {
                 http2: arguments.http2,
-                graceful_stop_ms: grace.map(|grace| grace.as_millis() as u64),
+                graceful_stop_ms: arguments
+                    .load
+                    .graceful_stop
+                    .map(|grace| grace.as_millis() as u64),
                 before: program.before().clone(),
+                scenarios: bundle.run.scenarios.clone(),
             },
             ..bundle.clone()
+        });
+        let shared = match (agents, bundle) {
+            (Agents::Threads(count), Some(bundle)) => {
+                fleet::execute(&job, control, count, &arguments.load, &bundle)?
+            }
+            // What agents of a run that goes on have fetched is not made anew.
+            (Agents::Cluster(cluster), Some(bundle)) => {
+                let begun = self.bundle.as_ref().filter(|_| self.resumed);
+                cluster.execute(&job, control, begun.unwrap_or(&bundle))?
+            }
+            _ => return Ok((execute(job, control)?, Exit::Passed)),
         };
-        let shared = fleet::execute(&job, control, agents, &arguments.load, &bundle)?;
         let exit = match shared.failure {
             Some(_) => Exit::AgentsFailed,
             None => Exit::Passed,
@@ -197,6 +280,10 @@ impl Run<'_> {
                 facts::now_s(),
             )
         };
+        // Whoever began the run has run it.
+        if let Some(bundle) = self.bundle.as_ref().filter(|_| self.resumed) {
+            return Ok(program(bundle.run.before.clone()));
+        }
         let before = program(Map::new());
         let before = self.run_section(&before, Section::Before, control)?;
         Ok(program(before.variables))

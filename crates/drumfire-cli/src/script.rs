@@ -12,11 +12,18 @@ use std::collections::BTreeMap;
 
 /// What `artillery run` takes to load a script.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Script")]
 pub struct ScriptArguments {
     /// The script; further files are merged over it
     #[arg(required = true, value_name = "SCRIPT", help_heading = None::<&str>)]
     pub scripts: Vec<String>,
+    #[command(flatten)]
+    pub options: ScriptOptions,
+}
+
+/// How a script is loaded.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Script")]
+pub struct ScriptOptions {
     /// Send requests to this base URL instead of the script's
     #[arg(short, long, value_name = "URL")]
     pub target: Option<String>,
@@ -79,7 +86,7 @@ impl ScriptArguments {
     /// # Errors
     /// An option cannot be served here, or the script is not valid.
     pub fn load(&self, test_id: &str, seed: u64) -> anyhow::Result<Script> {
-        self.load_from(&self.options(test_id, seed), &DiskFiles)
+        self.load_from(&self.load_options(test_id, seed), &DiskFiles)
     }
 
     /// Loads the script, and makes a bundle of everything that it was loaded from.
@@ -87,7 +94,7 @@ impl ScriptArguments {
     /// # Errors
     /// As [`ScriptArguments::load`].
     pub fn bundle(&self, test_id: &str, seed: u64) -> anyhow::Result<(Script, Bundle)> {
-        let (options, files) = (self.options(test_id, seed), Copying::new(DiskFiles));
+        let (options, files) = (self.load_options(test_id, seed), Copying::new(DiskFiles));
         let script = self.load_from(&options, &files)?;
         let bundle = Bundle {
             options,
@@ -98,7 +105,7 @@ impl ScriptArguments {
     }
 
     fn load_from(&self, options: &LoadOptions, files: &dyn Files) -> anyhow::Result<Script> {
-        self.elsewhere.refuse_or_warn()?;
+        self.options.elsewhere.refuse_or_warn()?;
         let script = load(options, files, &environment_variables())?;
         for warning in &script.warnings {
             let place = warning
@@ -110,20 +117,21 @@ impl ScriptArguments {
         Ok(script)
     }
 
-    fn options(&self, test_id: &str, seed: u64) -> LoadOptions {
+    fn load_options(&self, test_id: &str, seed: u64) -> LoadOptions {
+        let options = self.options.clone();
         LoadOptions {
             scripts: self.scripts.clone(),
-            inputs: self.input.clone(),
-            config: self.config.clone(),
-            environment: self.environment.clone(),
-            target: self.target.clone(),
-            variables: self.variables.clone(),
-            payload: self.payload.clone(),
-            insecure: self.insecure,
-            solo: self.solo,
-            overrides: self.overrides.clone(),
-            scenario_name: self.scenario_name.clone(),
-            dotenv: self.dotenv.clone(),
+            inputs: options.input,
+            config: options.config,
+            environment: options.environment,
+            target: options.target,
+            variables: options.variables,
+            payload: options.payload,
+            insecure: options.insecure,
+            solo: options.solo,
+            overrides: options.overrides,
+            scenario_name: options.scenario_name,
+            dotenv: options.dotenv,
             working_folder: String::new(),
             test_id: test_id.to_owned(),
             seed,

@@ -1,6 +1,7 @@
 //! Words on standard error: errors with their chain printed once, hints on
 //! lines of their own, warnings; and secrets kept out of all of them.
 
+use crate::settings::Warning;
 use anyhow::Error;
 use drumfire_artillery::error::ScriptError;
 use std::io::{self, Write};
@@ -32,6 +33,11 @@ pub fn error(error: &Error) -> String {
         out.push('\n');
     }
     out
+}
+
+/// What is worth a word about settings.
+pub fn warn_setting(warning: &Warning) {
+    warn(&warning.message, warning.hint.as_deref());
 }
 
 /// Prints a warning and its hint.

@@ -178,6 +178,39 @@ fn runs_end_with_the_codes_of_the_table() {
 }
 
 #[test]
+fn a_wrong_setting_is_a_wrong_command_line() {
+    let table: [(&[&str], (&str, &str), &str); 4] = [
+        (&["agent"], ("TZ", "UTC"), "nats is not set"),
+        (
+            &["agent", "--nats", "broker"],
+            ("DRUMFIRE_CAPACITY", "0"),
+            "capacity from DRUMFIRE_CAPACITY: 0 is less than 1",
+        ),
+        (
+            &["coordinator", "a.yml", "--nats", "broker"],
+            ("LoadStrike__CoordinatorTargetScenarios", "buy"),
+            "not served yet: the coordinator runs no scenarios",
+        ),
+        (
+            &[],
+            ("LoadStrike__NodeType", "SingleNode"),
+            "hint: drumfire run SCRIPT --report-dir ./reports does the same",
+        ),
+    ];
+    let folder = Folder::new();
+    for (arguments, (name, value), words) in table {
+        let mut command = folder.command(arguments);
+        let ended = command
+            .env(name, value)
+            .output()
+            .expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(words), "{words:?} is not in\n{stderr}");
+    }
+}
+
+#[test]
 fn a_script_that_is_not_there_is_named() {
     let ended = Folder::new().run(&["run", "missing.yml"]).expect_code(1);
     assert!(

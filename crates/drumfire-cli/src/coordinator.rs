@@ -1,0 +1,214 @@
+//! `drumfire coordinator`: a run whose agents are processes anywhere, met at a broker. What it must remember is with the
+//! broker, so that a coordinator that is started again, here or elsewhere, goes on where the last one ended.
+
+use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
+use crate::bundle::Bundle;
+use crate::execute::Job;
+use crate::exit::{Exit, Refusal};
+use crate::fleet::{self, Asked, SharedOutcome};
+use crate::run::{self, Agents, RunArguments};
+use crate::script::{ScriptArguments, ScriptOptions, environment_variables};
+use crate::settings::{CoordinatorSettings, Flagged, TargetNames, ThisHost};
+use crate::{broker, facts, words};
+use anyhow::{Context, anyhow};
+use drumfire_artillery::script::Script;
+use drumfire_cluster::nats::{Broker, NatsCoordinator};
+use drumfire_cluster::{CoordinatorLink, Digest, Fact, LatestRun};
+use drumfire_engine::Control;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// The command line of `drumfire coordinator`.
+#[derive(Debug, clap::Args)]
+pub struct CoordinatorArguments {
+    #[command(flatten)]
+    script: ScriptOptions,
+    /// Speak HTTP/2: over TLS where the target agrees, over plain TCP always
+    #[arg(long, help_heading = "Load")]
+    http2: bool,
+    /// Stop after this long, whatever the load plans
+    #[arg(long, value_name = "DURATION", value_parser = crate::args::positive_duration, help_heading = "Load")]
+    max_duration: Option<Duration>,
+    /// Make everything that happens by chance happen again
+    #[arg(long, value_name = "N", help_heading = "Load")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    view: ViewArguments,
+}
+
+/// Coordinates a run.
+///
+/// # Errors
+/// A setting is wrong, the script is not valid, or the broker cannot be reached.
+pub fn run(flagged: &Flagged<CoordinatorArguments, CoordinatorSettings>) -> anyhow::Result<Exit> {
+    let (settings, warnings) = flagged.settings(&environment_variables(), &ThisHost)?;
+    warnings.iter().for_each(words::warn_setting);
+    let arguments = flagged.arguments.run_arguments(&settings);
+    run::begin(&arguments, || {
+        Ok(Agents::Cluster(Box::new(Cluster::meet(settings)?)))
+    })
+}
+
+impl CoordinatorArguments {
+    fn run_arguments(&self, settings: &CoordinatorSettings) -> RunArguments {
+        let test = &settings.test;
+        RunArguments {
+            script: ScriptArguments {
+                scripts: settings.scripts.clone(),
+                options: self.script.clone(),
+            },
+            load: LoadArguments {
+                shards: None,
+                graceful_stop: test.graceful_stop,
+                max_duration: self.max_duration,
+                seed: self.seed,
+                local_ip: Vec::new(),
+            },
+            http2: self.http2,
+            agents: None,
+            verdict: VerdictArguments {
+                strict: test.strict,
+                fail_on_errors: test.fail_on_errors,
+            },
+            reports: test.reports.clone(),
+            name: test.name.clone(),
+            quiet: test.quiet,
+            view: self.view,
+        }
+    }
+}
+
+/// A cluster, seen by a coordinator that has not begun its run.
+pub struct Cluster {
+    runtime: Runtime,
+    broker: Broker,
+    settings: CoordinatorSettings,
+}
+
+impl Cluster {
+    /// Connects to the broker.
+    fn meet(settings: CoordinatorSettings) -> anyhow::Result<Self> {
+        let runtime = broker::runtime()?;
+        let broker = runtime.block_on(broker::connect(&settings.broker))?;
+        Ok(Cluster {
+            runtime,
+            broker,
+            settings,
+        })
+    }
+
+    /// The identity that the run is asked to have, if any.
+    pub fn run_id(&self) -> Option<String> {
+        self.settings.test.run_id.clone()
+    }
+
+    /// The places of the only scenarios that agents run; none where nothing says which.
+    ///
+    /// # Errors
+    /// None is left, or not the one that the command line asks for.
+    pub fn picked(&self, script: &Script) -> anyhow::Result<Option<Vec<usize>>> {
+        let targets = &self.settings.test.targets;
+        if targets == &TargetNames::default() {
+            return Ok(None);
+        }
+        let scenarios = script.scenarios.iter().enumerate();
+        let titles: Vec<String> = scenarios.map(|(index, one)| one.title(index)).collect();
+        let (picked, warnings) = targets.among(&titles)?;
+        warnings.iter().for_each(words::warn_setting);
+        match script.selected {
+            Some(selected) if !picked.contains(&selected) => Err(Refusal::usage(format!(
+                "--scenario-name picks {}, which target-scenarios or agent-target-scenarios leaves out",
+                titles[selected]
+            ))
+            .into()),
+            _ => Ok(Some(picked)),
+        }
+    }
+
+    /// The bundle of a run of the same script that another coordinator has begun and not ended, if there is one.
+    ///
+    /// # Errors
+    /// The broker does not answer, or what it has is not readable.
+    pub fn unfinished(&self, scripts: &[String]) -> anyhow::Result<Option<Bundle>> {
+        self.runtime.block_on(self.find_unfinished(scripts))
+    }
+
+    async fn find_unfinished(&self, scripts: &[String]) -> anyhow::Result<Option<Bundle>> {
+        let Some(latest) = self.broker.latest_run().await? else {
+            return Ok(None);
+        };
+        if self.run_id().is_some_and(|asked| asked != latest.run) {
+            return Ok(None);
+        }
+        let Some(bundle) = self.bundle_of(&latest).await? else {
+            return Ok(None);
+        };
+        let facts = self.broker.facts(&latest.run).await?;
+        let over = facts.iter().any(|fact| matches!(fact, Fact::Ended(_)));
+        let may = self.run_id().is_some() || !over && self.may_go_on(&facts, &bundle)?;
+        let same = bundle.options.scripts == scripts;
+        Ok(Some(bundle).filter(|_| may && same && !facts.is_empty()))
+    }
+
+    async fn bundle_of(&self, latest: &LatestRun) -> anyhow::Result<Option<Bundle>> {
+        match self.broker.bundle(latest.bundle).await {
+            Ok(bytes) if Digest::of(&bytes) == latest.bundle => Ok(Some(Bundle::read(&bytes)?)),
+            Ok(_) => Err(anyhow!("the bundle of run {} is another one", latest.run)),
+            // A run whose bundle has expired is none to go on with.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether a run that has not ended may still be under way: a later one of the same script is another run.
+    fn may_go_on(&self, record: &[Fact], bundle: &Bundle) -> anyhow::Result<bool> {
+        let timing = &self.settings.timing;
+        let started = record.iter().find_map(|fact| match fact {
+            Fact::Started { start_ns, .. } => Some(*start_ns),
+            _ => None,
+        });
+        let made_ns = u64::try_from(bundle.options.now_ms).unwrap_or(0) * 1_000_000;
+        let until_ns = match started {
+            None => made_ns + timing.gather_ns + timing.prepare_ns,
+            Some(start_ns) => {
+                let script = bundle.script()?;
+                let plan = drumfire_artillery::plan(&script, bundle.options.seed)?;
+                let lasts = plan.map_or(Duration::ZERO, |plan| plan.load.duration());
+                start_ns + lasts.as_nanos() as u64 + timing.drain_ns
+            }
+        };
+        Ok(facts::now_ns() <= until_ns)
+    }
+
+    /// Runs a job on the cluster's agents.
+    ///
+    /// # Errors
+    /// The broker does not take the bundle or the run.
+    pub fn execute(
+        self,
+        job: &Job<'_>,
+        control: &Control,
+        bundle: &Bundle,
+    ) -> anyhow::Result<SharedOutcome> {
+        let bytes = bundle.write();
+        let digest = Digest::of(&bytes);
+        let opened = self.runtime.block_on(async {
+            let (mut link, record) =
+                NatsCoordinator::open(&self.broker, &job.facts.run_id, digest).await?;
+            let published = link.publish_bundle(digest, &bytes).await;
+            published.map_err(|reason| anyhow!("publish the bundle: {reason}"))?;
+            anyhow::Ok((link, record))
+        });
+        let (link, record) = opened.context("open the run at the broker")?;
+        let settings = &self.settings;
+        let asked = Asked {
+            bundle: digest,
+            agents: settings.agents,
+            quorum: settings.quorum,
+            policy: settings.policy,
+            paused: settings.paused,
+            warm_up: settings.test.warm_up,
+            timing: settings.timing,
+        };
+        fleet::coordinate(job, control, self.runtime, link, asked, record)
+    }
+}

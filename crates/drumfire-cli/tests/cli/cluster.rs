@@ -1,0 +1,267 @@
+//! Coordinator and agents as processes that meet at a real nats-server, while processes are killed and brokers restarted.
+//!
+//! How long something takes decides nothing here: what is asserted are sums, and what became of every arrival.
+
+use crate::broker::Server;
+use crate::drumfire::{Folder, Running, script, target};
+use drumfire_metrics::DropReason;
+
+/// A cluster at its own broker. Processes that still run when a test fails are ended with it.
+struct Cluster {
+    folder: Folder,
+    server: Server,
+}
+
+impl Cluster {
+    /// None where there is no nats-server.
+    fn start() -> Option<Self> {
+        Some(Cluster {
+            server: Server::start("")?,
+            folder: Folder::new(),
+        })
+    }
+
+    /// A script of one request, `rate` times a second.
+    fn write_script(&self, target: &str, seconds: u32, rate: u32) {
+        let phases = format!("phases: [{{duration: {seconds}, arrivalRate: {rate}}}]");
+        let text = script(target, &phases, "{get: {url: /}}, {log: hello}");
+        self.folder.write("script.yml", &text);
+    }
+
+    fn agent(&self, name: &str) -> Running {
+        let url = self.server.url();
+        let arguments = [
+            "agent",
+            "--nats",
+            &url,
+            "--agent-name",
+            name,
+            "--shards",
+            "1",
+        ];
+        let mut agent = self.folder.start(&arguments);
+        agent.wait_for_error("waits for runs");
+        agent
+    }
+
+    fn agents(&self, count: usize) -> Vec<Running> {
+        (1..=count)
+            .map(|number| self.agent(&format!("agent-{number}")))
+            .collect()
+    }
+
+    fn coordinator(&self, options: &[&str]) -> Running {
+        let url = self.server.url();
+        let arguments = [
+            "coordinator",
+            "script.yml",
+            "--nats",
+            &url,
+            "--json",
+            "out.json",
+        ];
+        self.folder.start(&[&arguments[..], options].concat())
+    }
+
+    fn ask(&self, command: &[&str]) -> String {
+        let url = self.server.url();
+        let ended = self.folder.run(&[command, &["--nats", &url]].concat());
+        ended.expect_code(0).stdout
+    }
+
+    /// What became of every arrival: planned, started, dropped by reason.
+    fn balance(&self) -> (u64, u64, Vec<(DropReason, u64)>) {
+        let summary = self.folder.result("out.json");
+        let iterations = &summary.total.iterations;
+        let dropped = iterations.dropped.iter();
+        let dropped = dropped.map(|(reason, count)| (*reason, *count)).collect();
+        let planned = summary.facts.planned.expect("open load is planned");
+        (planned, iterations.started, dropped)
+    }
+}
+
+/// Agents stay for the next run until they are asked to go.
+fn dismiss(agents: Vec<Running>) {
+    for agent in agents {
+        agent.signal(libc::SIGTERM);
+        agent.end().expect_code(0);
+    }
+}
+
+#[test]
+fn agents_take_one_run_after_another_and_do_what_one_machine_would() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 2, 40);
+    let agents = cluster.agents(3);
+    for _ in 0..2 {
+        let ended = cluster.coordinator(&["--agents", "3"]).end().expect_code(0);
+        assert!(
+            ended.stderr.contains("on 3 agents share the load"),
+            "{}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains("agents started within"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(cluster.balance(), (80, 80, vec![]));
+    }
+    dismiss(agents);
+}
+
+#[test]
+fn what_a_killed_agent_leaves_unsent_is_counted_and_others_take_over() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 12, 30);
+    let mut agents = cluster.agents(3);
+    let coordinator = cluster.coordinator(&["--agents", "3", "--lease", "3s"]);
+    let mut killed = agents.remove(1);
+    killed.wait_for("hello");
+    killed.signal(libc::SIGKILL);
+    let ended = coordinator.end().expect_code(0);
+    assert!(ended.stderr.contains("agent-2"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("on 2 agents share the load"),
+        "{}",
+        ended.stderr
+    );
+    let (planned, started, dropped) = cluster.balance();
+    assert_eq!(planned, 360);
+    let [(DropReason::AgentLost, lost)] = dropped[..] else {
+        panic!("{dropped:?}");
+    };
+    assert_eq!(started + lost, planned);
+    // Its third of the whole would be 120; the others have taken over most of it.
+    assert!(lost < 100, "{lost} were lost");
+    killed.end();
+    dismiss(agents);
+}
+
+#[test]
+fn an_agent_that_is_asked_to_go_hands_its_share_back() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 8, 30);
+    let mut agents = cluster.agents(2);
+    let coordinator = cluster.coordinator(&["--agents", "2"]);
+    let mut leaver = agents.remove(0);
+    leaver.wait_for("hello");
+    leaver.signal(libc::SIGTERM);
+    leaver.end().expect_code(0);
+    coordinator.end().expect_code(0);
+    assert_eq!(cluster.balance(), (240, 240, vec![]));
+    dismiss(agents);
+}
+
+#[test]
+fn an_agent_that_comes_later_takes_its_share() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 8, 30);
+    let mut agents = cluster.agents(1);
+    let coordinator = cluster.coordinator(&["--agents", "1"]);
+    agents[0].wait_for("hello");
+    let mut later = cluster.agent("later");
+    later.wait_for("hello");
+    agents.push(later);
+    let ended = coordinator.end().expect_code(0);
+    assert!(
+        ended.stderr.contains("on 2 agents share the load"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(cluster.balance(), (240, 240, vec![]));
+    dismiss(agents);
+}
+
+#[test]
+fn a_coordinator_that_is_killed_and_started_again_writes_the_same_report() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 8, 30);
+    let mut agents = cluster.agents(2);
+    let first = cluster.coordinator(&["--agents", "2"]);
+    agents[0].wait_for("hello");
+    first.signal(libc::SIGKILL);
+    first.end();
+    let second = cluster.coordinator(&["--agents", "2"]);
+    let ended = second.end().expect_code(0);
+    assert!(
+        ended.stderr.contains("going on with run"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(cluster.balance(), (240, 240, vec![]));
+    dismiss(agents);
+}
+
+#[test]
+fn a_broker_that_is_restarted_costs_nothing() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 8, 30);
+    let mut agents = cluster.agents(2);
+    let coordinator = cluster.coordinator(&["--agents", "2"]);
+    agents[0].wait_for("hello");
+    cluster.server.kill();
+    cluster.server.start_again();
+    coordinator.end().expect_code(0);
+    assert_eq!(cluster.balance(), (240, 240, vec![]));
+    dismiss(agents);
+}
+
+#[test]
+fn a_run_can_be_held_scaled_looked_at_and_stopped_from_elsewhere() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 60, 20);
+    let mut agents = cluster.agents(2);
+    let coordinator = cluster.coordinator(&["--agents", "2", "--paused"]);
+    while !cluster.ask_until_there(&["status"]).contains(": ready") {}
+    assert_eq!(cluster.ask(&["resume"]), "resumed\n");
+    agents[0].wait_for("hello");
+    assert_eq!(cluster.ask(&["scale", "150%"]), "scaled\n");
+    let mut status = String::new();
+    while !status.contains("150 % of the plan") {
+        status = cluster.ask(&["status"]);
+    }
+    assert!(status.contains("agent-1"), "{status}");
+    assert_eq!(cluster.ask(&["stop", "--reason", "enough"]), "stopping\n");
+    coordinator.end().expect_code(0);
+    let (planned, started, dropped) = cluster.balance();
+    let [(DropReason::Stopped, stopped)] = dropped[..] else {
+        panic!("{dropped:?}");
+    };
+    assert!(started > 0 && started + stopped == planned);
+    dismiss(agents);
+}
+
+impl Cluster {
+    /// As long as nobody coordinates there is no answer.
+    fn ask_until_there(&self, command: &[&str]) -> String {
+        let url = self.server.url();
+        loop {
+            let ended = self.folder.run(&[command, &["--nats", &url]].concat());
+            if ended.code == Some(0) {
+                return ended.stdout;
+            }
+        }
+    }
+}
