@@ -5,7 +5,7 @@ use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
 use crate::bundle::Bundle;
 use crate::execute::Job;
 use crate::exit::{Exit, Refusal};
-use crate::fleet::{self, Asked, SharedOutcome};
+use crate::fleet::{self, SharedOutcome};
 use crate::run::{self, Agents, RunArguments};
 use crate::script::{ScriptArguments, ScriptOptions, environment_variables};
 use crate::settings::{CoordinatorSettings, Flagged, TargetNames, ThisHost};
@@ -13,7 +13,7 @@ use crate::{broker, facts, words};
 use anyhow::{Context, anyhow};
 use drumfire_artillery::script::Script;
 use drumfire_cluster::nats::{Broker, NatsCoordinator};
-use drumfire_cluster::{CoordinatorLink, Digest, Fact, LatestRun};
+use drumfire_cluster::{CoordinatorLink, Digest, Fact, LatestRun, Settings};
 use drumfire_engine::Control;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -199,16 +199,17 @@ impl Cluster {
             anyhow::Ok((link, record))
         });
         let (link, record) = opened.context("open the run at the broker")?;
-        let settings = &self.settings;
-        let asked = Asked {
+        let settings = Settings {
+            run: job.facts.run_id.clone(),
             bundle: digest,
-            agents: settings.agents,
-            quorum: settings.quorum,
-            policy: settings.policy,
-            paused: settings.paused,
-            warm_up: settings.test.warm_up,
-            timing: settings.timing,
+            load: job.plan.load.clone(),
+            agents: self.settings.agents,
+            quorum: self.settings.quorum,
+            policy: self.settings.policy,
+            paused: self.settings.paused,
+            warm_up: self.settings.test.warm_up,
+            timing: self.settings.timing,
         };
-        fleet::coordinate(job, control, self.runtime, link, asked, record)
+        fleet::coordinate(job, control, self.runtime, link, settings, record)
     }
 }

@@ -11,12 +11,13 @@ use anyhow::{Context, anyhow};
 use drumfire_cluster::{
     AgentStatus, Command, CoordinatorHost, CoordinatorLink, Digest, Epochs, Event as ClusterEvent,
     Fact, Invitation, Loader, Merged, NumberedSnapshot, Phase, Policy, Settings, Status, Timing,
-    Update, WarmUp, memory,
+    Update, memory,
 };
-use drumfire_engine::{Control, Event, Outcome, StopReason};
-use drumfire_metrics::{Abort, Interval, Snapshot, StageFacts, Summary};
+use drumfire_engine::{Control, Event, Outcome, StopReason, boundaries, stage_facts};
+use drumfire_metrics::{Abort, Interval, Snapshot, Summary};
 use drumfire_plan::Load;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -55,8 +56,10 @@ pub fn execute(
     });
     let runtime = broker::runtime()?;
     let bundle = bundle.write();
-    let asked = Asked {
+    let settings = Settings {
+        run: job.facts.run_id.clone(),
         bundle: Digest::of(&bundle),
+        load: job.plan.load.clone(),
         agents: count.get(),
         quorum: count.get(),
         policy: Policy::default(),
@@ -68,10 +71,10 @@ pub fn execute(
             ..Timing::default()
         },
     };
-    let published = runtime.block_on(link.publish_bundle(asked.bundle, &bundle));
+    let published = runtime.block_on(link.publish_bundle(settings.bundle, &bundle));
     published.map_err(|reason| anyhow!("publish the bundle: {reason}"))?;
     let threads = agents::start(&door, count.get(), &loader, &leaves)?;
-    let mut fleet = Fleet::start(job, control, runtime, link, asked, Vec::new())?;
+    let mut fleet = Fleet::start(job, control, runtime, link, settings, Vec::new())?;
     fleet.watch(Some(&leave));
     fleet.end(threads)
 }
@@ -85,30 +88,12 @@ pub fn coordinate(
     control: &Control,
     runtime: Runtime,
     link: impl CoordinatorLink + Send + 'static,
-    asked: Asked,
+    settings: Settings,
     record: impl IntoIterator<Item = Fact> + Send + 'static,
 ) -> anyhow::Result<SharedOutcome> {
-    let mut fleet = Fleet::start(job, control, runtime, link, asked, record)?;
+    let mut fleet = Fleet::start(job, control, runtime, link, settings, record)?;
     fleet.watch(None);
     fleet.end(Vec::new())
-}
-
-/// What is asked of a shared run beside its job.
-pub struct Asked {
-    /// What agents fetch.
-    pub bundle: Digest,
-    /// How many agents are waited for.
-    pub agents: u32,
-    /// How many are enough when the wait is over.
-    pub quorum: u32,
-    /// What becomes of a lost agent's share.
-    pub policy: Policy,
-    /// Whether the armed run is held.
-    pub paused: bool,
-    /// What runs first and is kept out of the results.
-    pub warm_up: Option<WarmUp>,
-    /// Periods and limits of time.
-    pub timing: Timing,
 }
 
 /// A coordinator at work, and what is known of its run.
@@ -139,22 +124,11 @@ impl<'a> Fleet<'a> {
         control: &'a Control,
         runtime: Runtime,
         link: impl CoordinatorLink + Send + 'static,
-        asked: Asked,
+        settings: Settings,
         record: impl IntoIterator<Item = Fact> + Send + 'static,
     ) -> anyhow::Result<Self> {
         let (sender, updates) = channel();
         let (orders, ordered) = unbounded_channel();
-        let settings = Settings {
-            run: job.facts.run_id.clone(),
-            bundle: asked.bundle,
-            load: job.plan.load.clone(),
-            agents: asked.agents,
-            quorum: asked.quorum,
-            policy: asked.policy,
-            paused: asked.paused,
-            warm_up: asked.warm_up,
-            timing: asked.timing,
-        };
         let invitation = Invitation {
             run: settings.run.clone(),
             name: job.facts.title.clone(),
@@ -217,6 +191,7 @@ impl<'a> Fleet<'a> {
             Update::Started(start_ns) => {
                 self.start_ns = Some(start_ns);
                 self.boundaries = boundaries(&self.summary.facts.stages);
+                self.boundaries.reverse();
             }
             Update::Closed(status) => self.closed = Some(status),
             Update::Trouble(line) => self.say(&line),
@@ -266,7 +241,12 @@ impl<'a> Fleet<'a> {
     /// States what is planned, by the epochs so far.
     fn plan(&mut self) {
         self.summary.facts.planned = self.epochs.planned_before(u64::MAX);
-        self.summary.facts.stages = stages(&self.job.plan.load, &self.epochs);
+        let before = |at: Duration| {
+            let at_ns = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+            self.epochs.planned_before(at_ns)
+        };
+        let arrivals = |time: Range<Duration>| Some(before(time.end)? - before(time.start)?);
+        self.summary.facts.stages = stage_facts(&self.job.plan.load, arrivals);
         self.summary.facts.shards = self
             .epochs
             .latest()
@@ -314,12 +294,12 @@ impl<'a> Fleet<'a> {
             StopReason::MaxDuration => "the longest duration is over",
             StopReason::Threshold => "a check with abortOnFail has failed",
         };
-        let reason = why.to_owned();
+        let order = Command::Stop {
+            reason: why.to_owned(),
+        };
         // A coordinator that has ended has nothing to stop.
-        self.orders.send(Command::Stop { reason }).ok();
-        if let Some(reason) = self.stopping {
-            self.view.event(&Event::Stopping(reason), &self.summary);
-        }
+        self.orders.send(order).ok();
+        self.view.event(&Event::Stopping(reason), &self.summary);
     }
 
     fn push(&mut self, snapshot: Snapshot) {
@@ -418,68 +398,6 @@ impl<'a> Fleet<'a> {
             failure,
         })
     }
-}
-
-fn stages(load: &Load, epochs: &Epochs) -> Vec<StageFacts> {
-    let (names, bounds): (Vec<_>, Vec<_>) = match load {
-        Load::Open(load) => {
-            let stages = load.stages().iter().enumerate();
-            stages
-                .map(|(index, stage)| (stage.name.clone(), load.stage_bounds(index)))
-                .unzip()
-        }
-        Load::Closed(load) => {
-            let stages = load.stages().iter().enumerate();
-            stages
-                .map(|(index, stage)| (stage.name.clone(), load.stage_bounds(index)))
-                .unzip()
-        }
-    };
-    let count = names.len();
-    let stages = names.into_iter().zip(bounds).enumerate();
-    stages
-        .map(|(index, (name, bounds))| {
-            let ns = |at: Duration| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-            // What comes at the very end of the load is the last stage's.
-            let end_ns = if index + 1 == count {
-                u64::MAX
-            } else {
-                ns(bounds.end)
-            };
-            let before = |at_ns| epochs.planned_before(at_ns);
-            StageFacts {
-                name,
-                start_us: bounds.start.as_micros() as u64,
-                end_us: bounds.end.as_micros() as u64,
-                planned: before(end_ns)
-                    .zip(before(ns(bounds.start)))
-                    .map(|(end, start)| end - start),
-            }
-        })
-        .collect()
-}
-
-/// The planned starts and ends of all stages, last first.
-fn boundaries(stages: &[StageFacts]) -> Vec<(u64, Event)> {
-    let mut boundaries: Vec<(u64, Event)> = stages
-        .iter()
-        .enumerate()
-        .flat_map(|(index, stage)| {
-            let (start, end) = (stage.start_us, stage.end_us);
-            [
-                (
-                    start,
-                    Event::StageStarted {
-                        index,
-                        at_us: start,
-                    },
-                ),
-                (end, Event::StageEnded { index, at_us: end }),
-            ]
-        })
-        .collect();
-    boundaries.reverse();
-    boundaries
 }
 
 /// What a person is told of an event, if anything.

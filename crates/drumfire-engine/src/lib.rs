@@ -15,6 +15,7 @@ mod program;
 mod run;
 mod shard;
 mod snapshots;
+mod stages;
 mod tenure;
 mod users;
 mod walk;
@@ -26,4 +27,5 @@ pub use program::{
     ShardProgram, VirtualUser,
 };
 pub use run::{Outcome, Prepared, RunError, Settings, prepare, run, run_simulated};
+pub use stages::{boundaries, stage_facts};
 pub use tenure::{Epoch, Tenure};

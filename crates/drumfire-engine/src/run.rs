@@ -6,9 +6,10 @@ use crate::event::{Event, Observer};
 use crate::health::resident_bytes;
 use crate::program::Program;
 use crate::shard::{Assignment, Graces, Message, shard_main};
+use crate::stages::{boundaries, stage_facts};
 use crate::tenure::{Tenure, Terms};
 use crate::users;
-use drumfire_metrics::{Interval, Snapshot, StageFacts, Summary};
+use drumfire_metrics::{Interval, Snapshot, Summary};
 use drumfire_plan::{Load, Plan};
 use drumfire_reactor::{Reactor, now};
 use std::num::NonZeroU32;
@@ -202,7 +203,11 @@ impl Run {
     /// States what is planned, as far as it is known.
     fn plan_facts(&mut self) {
         let terms = self.tenure.terms();
-        self.summary.facts.stages = stage_facts(&self.plan, &terms);
+        let arrivals = |time| match &self.plan.load {
+            Load::Open(load) => Some(terms.arrivals(load, time)),
+            Load::Closed(_) => None,
+        };
+        self.summary.facts.stages = stage_facts(&self.plan.load, arrivals);
         self.summary.facts.planned = planned(&self.plan, &terms);
     }
 
@@ -255,7 +260,9 @@ impl Run {
         observer: &mut dyn Observer,
     ) {
         let mut aggregate = Aggregate::new(shards.get() as usize);
-        let mut boundaries = self.boundaries().into_iter().peekable();
+        let mut boundaries = boundaries(&self.summary.facts.stages)
+            .into_iter()
+            .peekable();
         let mut stopping = None;
         while !aggregate.ended() {
             let wait = boundaries
@@ -355,26 +362,6 @@ impl Run {
             self.control.begin(reason);
         }
     }
-
-    /// The planned starts and ends of all stages, in order.
-    fn boundaries(&self) -> Vec<(u64, Event)> {
-        let facts = self.summary.facts.stages.iter().enumerate();
-        facts
-            .flat_map(|(index, stage)| {
-                let (start, end) = (stage.start_us, stage.end_us);
-                [
-                    (
-                        start,
-                        Event::StageStarted {
-                            index,
-                            at_us: start,
-                        },
-                    ),
-                    (end, Event::StageEnded { index, at_us: end }),
-                ]
-            })
-            .collect()
-    }
 }
 
 /// Waits for every shard.
@@ -424,38 +411,6 @@ impl ShardThread {
         // A shard that has panicked since it was ready says why when it is joined.
         self.start.send(start_ns).ok();
         self.thread
-    }
-}
-
-fn stage_facts(plan: &Plan, terms: &Terms) -> Vec<StageFacts> {
-    let facts = |name: &Option<String>, bounds: Range<Duration>, planned: Option<u64>| StageFacts {
-        name: name.clone(),
-        start_us: bounds.start.as_micros() as u64,
-        end_us: bounds.end.as_micros() as u64,
-        planned,
-    };
-    match &plan.load {
-        Load::Open(load) => {
-            let stages = load.stages().iter().enumerate();
-            stages
-                .map(|(index, stage)| {
-                    let bounds = load.stage_bounds(index);
-                    // What comes at the very end of the load is the last stage's.
-                    let end = match index + 1 == load.stages().len() {
-                        true => Duration::MAX,
-                        false => bounds.end,
-                    };
-                    let planned = terms.arrivals(load, bounds.start..end);
-                    facts(&stage.name, bounds, Some(planned))
-                })
-                .collect()
-        }
-        Load::Closed(load) => {
-            let stages = load.stages().iter().enumerate();
-            stages
-                .map(|(index, stage)| facts(&stage.name, load.stage_bounds(index), None))
-                .collect()
-        }
     }
 }
 
