@@ -2,8 +2,8 @@
 
 use drumfire_cluster::{
     AgentEpoch, AgentInput, AgentMachine, AgentOutput, AgentPhase, AgentSettings, Digest,
-    Directive, Echo, Grant, Heartbeat, MIN_ECHOES, Member, NOTICE_NS, Order, ProposalId, Proposed,
-    ShareOf,
+    Directive, Echo, Grant, Heartbeat, LockId, MIN_ECHOES, Member, NOTICE_NS, Order, ProposalId,
+    Proposed, ShareOf,
 };
 use drumfire_metrics::Snapshot;
 
@@ -96,6 +96,9 @@ impl Bench {
             grant: granted_s.map(|seconds| Grant {
                 epoch,
                 until_ns: seconds * SECOND_NS,
+                outage_until_ns: (seconds + 57) * SECOND_NS,
+                silence_ns: 3 * SECOND_NS,
+                lock: LockId::default(),
             }),
             ..self.directive(Order::Run { start_ns })
         }

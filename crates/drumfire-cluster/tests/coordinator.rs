@@ -36,6 +36,7 @@ fn heartbeat(name: &str, number: u64, phase: AgentPhase) -> Heartbeat {
         member: Member::new(name, 1),
         number,
         term: 1,
+        directive: 0,
         sent_ns: 5,
         capacity: 1,
         version: "0.1.0".to_owned(),
@@ -43,6 +44,7 @@ fn heartbeat(name: &str, number: u64, phase: AgentPhase) -> Heartbeat {
         begun_late_ns: None,
         epoch: (phase == AgentPhase::Running).then_some(0),
         promise: None,
+        reached_ns: 0,
         leaving: false,
         phase,
     }
