@@ -249,7 +249,6 @@ impl AgentMachine {
         self.close(outputs);
         self.flush(now_ns, outputs);
         self.go(now_ns, outputs);
-        self.extend(now_ns, outputs);
         self.beat(now_ns, outputs);
     }
 
@@ -332,7 +331,7 @@ impl AgentMachine {
         }
     }
 
-    /// Asks the broker for more, where no coordinator gives it.
+    /// Asks the broker for more, where no coordinator answers heartbeats.
     fn extend(&mut self, now_ns: u64, outputs: &mut Vec<AgentOutput>) {
         let running = self.phase == AgentPhase::Running && !self.extending;
         let grant = self.grant.filter(|_| running);
@@ -569,6 +568,7 @@ impl AgentMachine {
         };
         self.beat_at_ns = now_ns.saturating_add(period_ns);
         self.news = false;
+        self.extend(now_ns, outputs);
         self.heartbeats += 1;
         outputs.push(AgentOutput::Send(Box::new(Heartbeat {
             member: self.settings.member.clone(),

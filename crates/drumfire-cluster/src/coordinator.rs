@@ -137,6 +137,8 @@ pub struct CoordinatorMachine {
     locks: u64,
     /// The last directive before the newest outage of the broker.
     outage_directive: u64,
+    /// When that was over; 0 when there was none.
+    outage_ns: u64,
     /// How often the pending proposal has been pushed back.
     push_backs: u32,
     permille: u32,
@@ -195,6 +197,7 @@ impl CoordinatorMachine {
             proposals: 0,
             locks: 0,
             outage_directive: 0,
+            outage_ns: 0,
             push_backs: 0,
             permille: AS_PLANNED_PERMILLE,
             warm_up: None,
@@ -254,7 +257,10 @@ impl CoordinatorMachine {
                 self.receive(snapshot, outputs);
             }
             Input::PeerGone(member) => self.lose(member, now_ns, outputs),
-            Input::Outage => self.outage_directive = self.directives,
+            Input::Outage => {
+                self.outage_directive = self.directives;
+                self.outage_ns = now_ns;
+            }
             Input::Locked {
                 member,
                 lock,

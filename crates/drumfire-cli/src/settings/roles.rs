@@ -207,7 +207,7 @@ fn timing(values: &Values) -> Result<Timing, SettingsError> {
     let set = |name, usual| values.duration(name).map_or(usual, nanoseconds);
     let interval_ns = set("interval", usual.interval_ns);
     let silence_ns = interval_ns.saturating_mul(SILENT_INTERVALS.into());
-    let lease_ns = set("lease", usual.lease_ns);
+    let lease_ns = set("lease", usual.lease_ns.max(silence_ns));
     if lease_ns < silence_ns {
         let interval = Duration::from_nanos(interval_ns);
         let reason = Reason::hint(
@@ -222,6 +222,7 @@ fn timing(values: &Values) -> Result<Timing, SettingsError> {
         interval_ns,
         silence_ns: usual.silence_ns.max(silence_ns),
         lease_ns,
+        outage_ns: set("outage", usual.outage_ns),
         drain_ns: set("drain-timeout", usual.drain_ns),
         ..usual
     })

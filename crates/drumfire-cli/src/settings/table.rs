@@ -156,7 +156,7 @@ const SECRET: Kind = Kind::Secret { least_bytes: 1 };
 const NAMES: Kind = Kind::List(Item::Text);
 
 /// All settings, in the order of help and reference.
-pub const TABLE: [Setting; 51] = [
+pub const TABLE: [Setting; 52] = [
     Setting {
         name: "settings",
         value_name: "FILE",
@@ -504,10 +504,19 @@ pub const TABLE: [Setting; 51] = [
         name: "lease",
         value_name: "DURATION",
         kind: DURATION,
+        fallback: Fallback::Told("3s, and at least 3 intervals"),
+        roles: COORDINATOR,
+        section: Section::Timing,
+        meaning: "How long an agent that is cut off goes on with the load before others take its share",
+    },
+    Setting {
+        name: "outage",
+        value_name: "DURATION",
+        kind: DURATION,
         fallback: Fallback::Text("1m"),
         roles: COORDINATOR,
         section: Section::Timing,
-        meaning: "How long an agent goes on with the load without hearing from the coordinator",
+        meaning: "How long agents go on with the load while the broker refuses connections",
     },
     Setting {
         name: "drain-timeout",
