@@ -3,6 +3,7 @@
 mod broker;
 
 mod access;
+mod leases;
 mod memory;
 mod messages;
 
