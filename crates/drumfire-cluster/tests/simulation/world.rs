@@ -585,8 +585,8 @@ impl World {
         }
     }
 
-    /// It hears what the other hears, and speaks; but facts it can write no more, but for snapshots, which the other
-    /// writes too.
+    /// It hears what the other hears, and speaks; but facts it can write no more, but for snapshots: those are durable
+    /// for the other too.
     fn step_earlier(&mut self, input: &Input) {
         let Some(earlier) = &mut self.earlier else {
             return;
@@ -596,7 +596,10 @@ impl World {
         earlier.machine.step(own_ns, input.clone(), &mut outputs);
         for output in outputs {
             match output {
-                Output::Persist(Fact::Snapshot(_)) => {}
+                Output::Persist(Fact::Snapshot(snapshot)) => {
+                    let (index, letter) = (usize::MAX, Letter::Snapshot(snapshot));
+                    self.after(0, Happening::ToCoordinator(index, letter));
+                }
                 Output::Persist(_) | Output::Superseded => return self.earlier = None,
                 Output::Lock { member, lock } => {
                     // Nobody takes the answer.
@@ -806,7 +809,8 @@ impl World {
     }
 
     fn deliver(&mut self, index: usize, letter: Letter) {
-        if self.is_away(index) {
+        // What an earlier coordinator has made durable comes from no agent.
+        if index < self.agents.len() && self.is_away(index) {
             return;
         }
         let own_ns = self.coordinator_ns();
