@@ -648,7 +648,7 @@ impl World {
                 Output::Reply { reply, .. } => self.replies.push(reply),
                 Output::Lock { member, lock } => {
                     let life = coordinator.life;
-                    let delay_ns = self.to_broker_ns();
+                    let delay_ns = self.broker_delay_ns();
                     self.after(delay_ns, Happening::Lock(life, member, lock));
                 }
                 Output::Accepted(_) => {}
@@ -684,7 +684,7 @@ impl World {
         self.now_ns >= reaches_ns.max(self.broker_away_until_ns)
     }
 
-    fn to_broker_ns(&mut self) -> u64 {
+    fn broker_delay_ns(&mut self) -> u64 {
         let network = self.story.network;
         self.chance
             .within(network.least_delay_ns..network.most_delay_ns)
@@ -698,7 +698,7 @@ impl World {
         let lease = self.leases.entry(member.clone()).or_default();
         let until_ns = lease.extended_until_ns;
         *lease = lease.locked(lock);
-        let delay_ns = self.to_broker_ns();
+        let delay_ns = self.broker_delay_ns();
         self.after(delay_ns, Happening::Locked(life, member, lock, until_ns));
     }
 
@@ -722,7 +722,7 @@ impl World {
         let lost = self.chance.happens(self.story.network.lost_permille);
         let delay_ns = match lost {
             true => self.chance.within(MS_NS..3 * SECOND_NS),
-            false => self.to_broker_ns(),
+            false => self.broker_delay_ns(),
         };
         if lost {
             self.after(300 * MS_NS, Happening::Extended(index, None));
@@ -746,7 +746,7 @@ impl World {
                 extended = Some(until_ns);
             }
         }
-        let delay_ns = self.to_broker_ns();
+        let delay_ns = self.broker_delay_ns();
         self.after(delay_ns, Happening::Extended(index, extended));
     }
 
