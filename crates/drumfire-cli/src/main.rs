@@ -27,6 +27,7 @@ mod client;
 mod execute;
 mod facts;
 
+mod upload;
 mod view;
 
 mod lines;

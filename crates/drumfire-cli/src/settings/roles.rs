@@ -159,7 +159,7 @@ fn reports(values: &Values) -> Result<ReportArguments, SettingsError> {
     let report_dir = path("report-dir");
     for of_folder in ["report-formats", "report-name"] {
         let asked = values.rank(of_folder).is_some_and(|rank| rank.ours);
-        if asked && report_dir.is_none() {
+        if asked && report_dir.is_none() && values.text("report-upload").is_none() {
             return Err(values.error(of_folder, "there is no report-dir for it"));
         }
     }
@@ -174,6 +174,7 @@ fn reports(values: &Values) -> Result<ReportArguments, SettingsError> {
         csv: path("csv"),
         junit: path("junit"),
         report_dir,
+        report_upload: values.text("report-upload"),
         folder: FolderReports {
             formats,
             name: values.text("report-name").map(ReportName::new),

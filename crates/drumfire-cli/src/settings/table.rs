@@ -156,7 +156,7 @@ const SECRET: Kind = Kind::Secret { least_bytes: 1 };
 const NAMES: Kind = Kind::List(Item::Text);
 
 /// All settings, in the order of help and reference.
-pub const TABLE: [Setting; 52] = [
+pub const TABLE: [Setting; 53] = [
     Setting {
         name: "settings",
         value_name: "FILE",
@@ -546,6 +546,15 @@ pub const TABLE: [Setting; 52] = [
         roles: COORDINATOR,
         section: Section::Reports,
         meaning: "Write the reports into this folder, made if it is not there",
+    },
+    Setting {
+        name: "report-upload",
+        value_name: "s3://BUCKET/FOLDER",
+        kind: Kind::Text,
+        fallback: Fallback::Nothing,
+        roles: COORDINATOR,
+        section: Section::Reports,
+        meaning: "Write the reports into a folder for the run below this one, in an object store that speaks S3",
     },
     Setting {
         name: "report-formats",
