@@ -10,12 +10,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Names of the files that `--report-dir` gets.
-const FOLDER: [(&str, Format); 6] = [
+/// Names of the files that `--report-dir` gets; that of the agents only of a run that agents shared.
+const FOLDER: [(&str, Format); 7] = [
     ("result.json", Format::Result),
     ("report.html", Format::Html),
     ("timeline.csv", Format::Timeline),
     ("endpoints.csv", Format::Endpoints),
+    ("agents.csv", Format::Agents),
     ("junit.xml", Format::Junit),
     ("artillery.json", Format::Artillery),
 ];
@@ -33,7 +34,7 @@ pub struct ReportArguments {
     /// Write a page with charts to this file; it needs no network to open
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write PREFIX-timeline.csv and PREFIX-endpoints.csv
+    /// Write PREFIX-timeline.csv, PREFIX-endpoints.csv and, of a shared run, PREFIX-agents.csv
     #[arg(long, value_name = "PREFIX")]
     pub csv: Option<PathBuf>,
     /// Write checks and errors as JUnit XML to this file
@@ -64,6 +65,7 @@ enum Format {
     Html,
     Timeline,
     Endpoints,
+    Agents,
     Junit,
 }
 
@@ -97,6 +99,7 @@ impl Reports {
         if let Some(prefix) = &arguments.csv {
             files.push((suffixed(prefix, "-timeline.csv"), Format::Timeline));
             files.push((suffixed(prefix, "-endpoints.csv"), Format::Endpoints));
+            files.push((suffixed(prefix, "-agents.csv"), Format::Agents));
         }
         let single = [
             (arguments.json.clone(), Format::Result),
@@ -146,7 +149,10 @@ impl Reports {
                 .with_context(|| format!("write report {}", path.display()))
                 .err()
         };
-        self.files.iter().filter_map(failed).collect()
+        let shared = summary.agents.is_some();
+        let files = self.files.iter();
+        let owed = files.filter(|(_, format)| shared || *format != Format::Agents);
+        owed.filter_map(failed).collect()
     }
 }
 
@@ -172,7 +178,7 @@ impl Format {
             Format::Artillery => ReportFormat::Artillery,
             Format::Result => ReportFormat::Json,
             Format::Html => ReportFormat::Html,
-            Format::Timeline | Format::Endpoints => ReportFormat::Csv,
+            Format::Timeline | Format::Endpoints | Format::Agents => ReportFormat::Csv,
             Format::Junit => ReportFormat::Junit,
         }
     }
@@ -184,6 +190,7 @@ impl Format {
             Format::Html => html::render(summary),
             Format::Timeline => csv::timeline(summary),
             Format::Endpoints => csv::endpoints(summary),
+            Format::Agents => csv::agents(summary),
             Format::Junit => junit::render(summary, options.strict),
         }
     }
@@ -274,6 +281,7 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drumfire_metrics::Agents;
 
     #[test]
     fn csv_prefixes_lose_their_extension() {
@@ -334,11 +342,21 @@ mod tests {
             report_dir: Some(folder.path().join("a/b")),
             ..ReportArguments::default()
         };
-        let reports = Reports::prepare(&arguments, &Zoned::default()).unwrap();
-        let lost = reports.write(&Summary::default(), &ReportOptions::default());
-        assert!(lost.is_empty(), "{lost:?}");
-        let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
-        assert_eq!(files, FOLDER.len());
+        let shared = Summary {
+            agents: Some(Agents::default()),
+            ..Summary::default()
+        };
+        // A run that nobody shared has no agents to list.
+        for (summary, expected) in [
+            (Summary::default(), FOLDER.len() - 1),
+            (shared, FOLDER.len()),
+        ] {
+            let reports = Reports::prepare(&arguments, &Zoned::default()).unwrap();
+            let lost = reports.write(&summary, &ReportOptions::default());
+            assert!(lost.is_empty(), "{lost:?}");
+            let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
+            assert_eq!(files, expected);
+        }
     }
 
     #[test]
@@ -354,7 +372,12 @@ mod tests {
         };
         assert_eq!(
             files(&[ReportFormat::Csv, ReportFormat::Json], None),
-            ["out/result.json", "out/timeline.csv", "out/endpoints.csv"]
+            [
+                "out/result.json",
+                "out/timeline.csv",
+                "out/endpoints.csv",
+                "out/agents.csv"
+            ]
         );
         assert_eq!(
             files(&[ReportFormat::Html], Some("nightly-{time}")),
