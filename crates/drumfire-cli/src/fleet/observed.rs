@@ -37,8 +37,7 @@ impl Observed {
 
     fn accept(&mut self, report: &NumberedSnapshot, agents: &mut Agents) {
         let watch = self.watches.entry(report.member.clone()).or_default();
-        let row = agents.rows.entry(id(&report.member)).or_default();
-        row.append(&report.snapshot, watch);
+        agents.report(id(&report.member), &report.snapshot, watch);
         if report.last {
             self.closed.insert(report.member.clone());
         }
