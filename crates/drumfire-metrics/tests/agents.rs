@@ -195,6 +195,25 @@ fn rows_hold_all_endpoints_in_one() {
 }
 
 #[test]
+fn how_rows_are_kept_changes_nothing() {
+    let seconds: Vec<Snapshot> = (0..4).map(|at| second(at, 50, at, 300)).collect();
+    let reported = |others: usize| {
+        let mut agents = Agents::default();
+        let others = (0..others).map(|other| (id(&other.to_string()), Agent::default()));
+        agents.rows = others.collect();
+        let mut watch = SaturationWatch::default();
+        for second in &seconds {
+            agents.report(id("a"), second, &mut watch);
+        }
+        agents.rows.remove(&id("a")).expect("it reported")
+    };
+    let (one_of_few, one_of_many) = (reported(0), reported(Agents::UNPACKED_ROWS_LIMIT + 1));
+    assert_eq!(one_of_few, one_of_many);
+    let bytes = |row: &Agent| row.iterations.lateness_us.memory_bytes();
+    assert!(bytes(&one_of_many) < bytes(&one_of_few));
+}
+
+#[test]
 fn an_epoch_says_who_has_what() {
     let mut agents = Agents::default();
     let weights = [

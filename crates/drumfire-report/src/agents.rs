@@ -345,7 +345,12 @@ mod tests {
 
     #[test]
     fn of_many_the_worst_are_listed() {
-        let summary = shared(200, &Demo::default());
+        let demo = Demo {
+            seconds: 6,
+            stall_s: 2..4,
+            ..Demo::default()
+        };
+        let summary = shared(200, &demo);
         let agents = summary.agents.as_ref().expect("they share it");
         insta::assert_snapshot!(table(agents, 22));
     }

@@ -223,7 +223,9 @@ mod tests {
     #[test]
     fn a_page_of_a_thousand_agents_lists_the_worst() {
         let demo = Demo {
-            seconds: 5,
+            seconds: 3,
+            arrivals_per_s: 4,
+            stall_s: 1..2,
             ..Demo::default()
         };
         let page = render(&shared(1_000, &demo));
