@@ -12,12 +12,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Names of the files that `--report-dir` gets.
-const FOLDER: [(&str, Format); 6] = [
+/// Names of the files that `--report-dir` gets; that of the agents only of a run that agents shared.
+const FOLDER: [(&str, Format); 7] = [
     ("result.json", Format::Result),
     ("report.html", Format::Html),
     ("timeline.csv", Format::Timeline),
     ("endpoints.csv", Format::Endpoints),
+    ("agents.csv", Format::Agents),
     ("junit.xml", Format::Junit),
     ("artillery.json", Format::Artillery),
 ];
@@ -35,7 +36,7 @@ pub struct ReportArguments {
     /// Write a page with charts to this file; it needs no network to open
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write PREFIX-timeline.csv and PREFIX-endpoints.csv
+    /// Write PREFIX-timeline.csv, PREFIX-endpoints.csv and, of a shared run, PREFIX-agents.csv
     #[arg(long, value_name = "PREFIX")]
     pub csv: Option<PathBuf>,
     /// Write checks and errors as JUnit XML to this file
@@ -69,6 +70,7 @@ enum Format {
     Html,
     Timeline,
     Endpoints,
+    Agents,
     Junit,
 }
 
@@ -105,6 +107,7 @@ impl Reports {
         if let Some(prefix) = &arguments.csv {
             files.push((suffixed(prefix, "-timeline.csv"), Format::Timeline));
             files.push((suffixed(prefix, "-endpoints.csv"), Format::Endpoints));
+            files.push((suffixed(prefix, "-agents.csv"), Format::Agents));
         }
         let single = [
             (arguments.json.clone(), Format::Result),
@@ -169,9 +172,16 @@ impl Reports {
                 .with_context(|| format!("write report {}", path.display()))
                 .err()
         };
-        let mut lost: Vec<_> = self.files.iter().filter_map(failed).collect();
+        let shared = summary.agents.is_some();
+        let owed = |(_, format): &&(PathBuf, Format)| shared || *format != Format::Agents;
+        let mut lost: Vec<_> = self
+            .files
+            .iter()
+            .filter(owed)
+            .filter_map(failed)
+            .collect();
         if let Some(upload) = &self.upload {
-            let texts = self.uploaded.iter().map(|(name, format)| {
+            let texts = self.uploaded.iter().filter(owed).map(|(name, format)| {
                 let name = name.display().to_string();
                 (name, format.render(summary, options))
             });
@@ -207,7 +217,7 @@ impl Format {
             Format::Artillery => ReportFormat::Artillery,
             Format::Result => ReportFormat::Json,
             Format::Html => ReportFormat::Html,
-            Format::Timeline | Format::Endpoints => ReportFormat::Csv,
+            Format::Timeline | Format::Endpoints | Format::Agents => ReportFormat::Csv,
             Format::Junit => ReportFormat::Junit,
         }
     }
@@ -219,6 +229,7 @@ impl Format {
             Format::Html => html::render(summary),
             Format::Timeline => csv::timeline(summary),
             Format::Endpoints => csv::endpoints(summary),
+            Format::Agents => csv::agents(summary),
             Format::Junit => junit::render(summary, options.strict),
         }
     }
@@ -309,6 +320,7 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drumfire_metrics::Agents;
 
     #[test]
     fn csv_prefixes_lose_their_extension() {
@@ -369,11 +381,21 @@ mod tests {
             report_dir: Some(folder.path().join("a/b")),
             ..ReportArguments::default()
         };
-        let reports = Reports::prepare(&arguments, &Zoned::default()).unwrap();
-        let lost = reports.write(&Summary::default(), &ReportOptions::default());
-        assert!(lost.is_empty(), "{lost:?}");
-        let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
-        assert_eq!(files, FOLDER.len());
+        let shared = Summary {
+            agents: Some(Agents::default()),
+            ..Summary::default()
+        };
+        // A run that nobody shared has no agents to list.
+        for (summary, expected) in [
+            (Summary::default(), FOLDER.len() - 1),
+            (shared, FOLDER.len()),
+        ] {
+            let reports = Reports::prepare(&arguments, &Zoned::default()).unwrap();
+            let lost = reports.write(&summary, &ReportOptions::default());
+            assert!(lost.is_empty(), "{lost:?}");
+            let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
+            assert_eq!(files, expected);
+        }
     }
 
     #[test]
@@ -389,7 +411,12 @@ mod tests {
         };
         assert_eq!(
             files(&[ReportFormat::Csv, ReportFormat::Json], None),
-            ["out/result.json", "out/timeline.csv", "out/endpoints.csv"]
+            [
+                "out/result.json",
+                "out/timeline.csv",
+                "out/endpoints.csv",
+                "out/agents.csv"
+            ]
         );
         assert_eq!(
             files(&[ReportFormat::Html], Some("nightly-{time}")),

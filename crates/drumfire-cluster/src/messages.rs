@@ -5,8 +5,9 @@ use crate::clock_offset::{ClockOffset, Echo};
 use crate::lease::LockId;
 use crate::ledger::Balance;
 use crate::member::{Digest, Member};
-use drumfire_metrics::Snapshot;
+use drumfire_metrics::{DropReason, Snapshot};
 use drumfire_plan::{PlanError, Share};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a coordinator says to whoever listens: there is a run to join.
@@ -303,6 +304,10 @@ pub struct AgentStatus {
     pub silent_ns: u64,
     /// Whether its process is known to be gone.
     pub gone: bool,
+    /// Its version of Drumfire; empty when it was not heard of since this coordinator began.
+    pub version: String,
+    /// The weight that it asks for; 0 when it was not heard of since this coordinator began.
+    pub capacity: u32,
     /// Its weight in the last epoch; 0 when it has no part.
     pub weight: u32,
     /// Its clock.
@@ -311,6 +316,9 @@ pub struct AgentStatus {
     pub begun_late_ns: Option<u64>,
     /// Iterations that it has reported as started.
     pub started: u64,
+    /// Iterations that it has reported as dropped, by reason; once the run is over also those of its share that it never
+    /// reported.
+    pub dropped: BTreeMap<DropReason, u64>,
 }
 
 /// How far a run has come.

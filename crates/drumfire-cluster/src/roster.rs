@@ -185,6 +185,11 @@ impl Entry {
         Some(heartbeat.capacity.max(1))
     }
 
+    pub(crate) fn version(&self) -> Option<&str> {
+        let heartbeat = self.heartbeat.as_ref()?;
+        Some(&heartbeat.version)
+    }
+
     /// From where on it holds for a proposal, if it promised it.
     pub(crate) fn holds_from_ns(&self, proposal: ProposalId) -> Option<u64> {
         let promise = self.heartbeat.as_ref()?.promise?;

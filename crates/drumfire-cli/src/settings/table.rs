@@ -608,7 +608,7 @@ pub const TABLE: [Setting; 53] = [
         fallback: Fallback::Nothing,
         roles: COORDINATOR,
         section: Section::Reports,
-        meaning: "Write PREFIX-timeline.csv and PREFIX-endpoints.csv",
+        meaning: "Write PREFIX-timeline.csv, PREFIX-endpoints.csv and PREFIX-agents.csv",
     },
     Setting {
         name: "junit",

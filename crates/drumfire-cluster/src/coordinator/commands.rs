@@ -62,6 +62,8 @@ impl CoordinatorMachine {
             phase: entry.phase().cloned().unwrap_or(AgentPhase::Announced),
             silent_ns: now_ns.saturating_sub(entry.heard_ns),
             gone: entry.gone,
+            version: entry.version().unwrap_or_default().to_owned(),
+            capacity: entry.capacity().unwrap_or(0),
             weight: weights.get(member).copied().unwrap_or(0),
             clock: entry
                 .heartbeat
@@ -75,6 +77,7 @@ impl CoordinatorMachine {
                 .ledger
                 .account(member)
                 .map_or(0, |account| account.total().iterations.started),
+            dropped: self.dropped_by(member),
             member: member.clone(),
         };
         let run_ns = self.start_ns.map(|_| self.run_ns(now_ns));

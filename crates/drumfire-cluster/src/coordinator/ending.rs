@@ -6,6 +6,8 @@ use crate::member::Member;
 use crate::messages::{AgentPhase, Phase};
 use crate::record::Fact;
 use crate::roster::Entry;
+use drumfire_metrics::DropReason;
+use std::collections::BTreeMap;
 
 impl CoordinatorMachine {
     /// Ends the run as `end`: at once when no load has run, otherwise when the rest is in.
@@ -44,6 +46,16 @@ impl CoordinatorMachine {
     pub(super) fn balance(&self) -> Balance {
         let stop_ns = self.stopping.as_ref().map(|stopping| stopping.run_ns);
         self.ledger.balance(&self.epochs, u64::MAX, stop_ns)
+    }
+
+    /// What a member has dropped; once the run is over with what it never reported.
+    pub(super) fn dropped_by(&self, member: &Member) -> BTreeMap<DropReason, u64> {
+        let stop_ns = self.stopping.as_ref().map(|stopping| stopping.run_ns);
+        let reported = || self.ledger.account(member).map(Account::dropped);
+        match self.phase.is_over() {
+            true => self.ledger.dropped_by(member, &self.epochs, stop_ns),
+            false => reported().cloned().unwrap_or_default(),
+        }
     }
 
     /// Says whose rest will never come.
