@@ -7,12 +7,13 @@ use super::names::{Name, RunPlaces};
 use super::record::{Facts, Record};
 use super::snapshots::{Following, Snapshots};
 use crate::link::{CoordinatorLink, Mail, Persisted};
-use crate::member::Digest;
+use crate::member::{Digest, Member};
 use crate::messages::{Command, Directive, Heartbeat, Invitation, Reply};
 use crate::record::{Fact, LatestRun};
+use crate::roster::MAX_MEMBERS;
 use crate::wire::{read_command, read_heartbeat, write_directive, write_invitation, write_reply};
 use async_nats::{Message, Subject, Subscriber};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::mpsc;
 
 /// Commands that wait for their replies; the oldest is then left without.
@@ -34,6 +35,8 @@ pub struct NatsCoordinator {
     facts: Facts,
     next_command: u64,
     unanswered: VecDeque<(u64, Subject)>,
+    /// Whose reports are taken without a signature, as far as it was told.
+    unsigned: BTreeSet<Member>,
 }
 
 type Asked = (Command, Option<Subject>);
@@ -82,6 +85,7 @@ impl NatsCoordinator {
             facts,
             next_command: 0,
             unanswered: VecDeque::new(),
+            unsigned: BTreeSet::new(),
         };
         Ok((coordinator, record))
     }
@@ -93,13 +97,31 @@ impl NatsCoordinator {
 
     fn heartbeat(&mut self, message: &Message) -> Option<Heartbeat> {
         let subject = message.subject.as_str();
-        let heartbeat = self.guard.read(subject, &message.payload, read_heartbeat)?;
+        let read = self
+            .guard
+            .read_report(subject, &message.payload, read_heartbeat);
+        let (heartbeat, signed) = read?;
         match Name::new(&heartbeat.member.agent) {
-            Ok(_) => Some(heartbeat),
+            Ok(_) => {
+                if !signed {
+                    self.tell_unsigned(&heartbeat.member);
+                }
+                Some(heartbeat)
+            }
             Err(error) => {
                 self.guard.refused.count("not readable", &error.to_string());
                 None
             }
+        }
+    }
+
+    /// Tells, once of each, who takes part without the key that this coordinator has.
+    fn tell_unsigned(&mut self, member: &Member) {
+        let tells = self.guard.takes_unsigned_reports() && self.unsigned.len() < MAX_MEMBERS;
+        if tells && self.unsigned.insert(member.clone()) {
+            self.broker.tell(format!(
+                "agent {member} has no run key: what it reports is taken unsigned"
+            ));
         }
     }
 

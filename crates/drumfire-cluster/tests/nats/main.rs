@@ -5,6 +5,7 @@ mod broker;
 mod access;
 mod memory;
 mod messages;
+mod trust;
 
 use broker::Server;
 use drumfire_cluster::nats::{
