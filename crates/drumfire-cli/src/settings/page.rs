@@ -119,7 +119,7 @@ fn key_row(page: &mut String, key: &Key) {
     let names: Vec<String> = key.names().map(|name| format!("`{name}`")).collect();
     let (sets, differs) = match key.means {
         Means::Nothing(reason) => ("nothing".to_owned(), reason),
-        Means::NotServed { .. } | Means::LocalCluster => ("nothing".to_owned(), ""),
+        Means::LocalCluster => ("agents in this process".to_owned(), ""),
         Means::Role => ("the role".to_owned(), ""),
         Means::File(_) => ("more keys".to_owned(), ""),
         _ => {

@@ -15,6 +15,8 @@ pub enum Role {
     Agent,
     /// `drumfire stop`, `status`, `scale` and `resume`.
     Command,
+    /// All of a run in one process, as LoadStrike's `SingleNode` and its local cluster are.
+    SingleNode,
 }
 
 impl Role {
@@ -24,6 +26,7 @@ impl Role {
             Role::Coordinator => Some("coordinator"),
             Role::Agent => Some("agent"),
             Role::Command => None,
+            Role::SingleNode => Some(SINGLE_NODE),
         }
     }
 
@@ -140,9 +143,21 @@ pub const POLICIES: [&str; 3] = ["rebalance", "continue", "abort"];
 /// The values of `role`.
 pub const ROLES: [&str; 2] = ["coordinator", "agent"];
 
+/// The subcommand of [`Role::SingleNode`], which no help shows: only LoadStrike's keys choose it.
+pub const SINGLE_NODE: &str = "single-node";
+
 const COORDINATOR: &[Role] = &[Role::Coordinator];
+/// Whoever has the script and writes the reports.
+const RUNNER: &[Role] = &[Role::Coordinator, Role::SingleNode];
 const AGENT: &[Role] = &[Role::Agent];
 const ALL: &[Role] = &[Role::Coordinator, Role::Agent, Role::Command];
+/// Whoever reads a settings file.
+const EVERYBODY: &[Role] = &[
+    Role::Coordinator,
+    Role::Agent,
+    Role::Command,
+    Role::SingleNode,
+];
 
 const SWITCH: Kind = Kind::Switch;
 const COUNT: Kind = Kind::Count {
@@ -156,13 +171,13 @@ const SECRET: Kind = Kind::Secret { least_bytes: 1 };
 const NAMES: Kind = Kind::List(Item::Text);
 
 /// All settings, in the order of help and reference.
-pub const TABLE: [Setting; 51] = [
+pub const TABLE: [Setting; 52] = [
     Setting {
         name: "settings",
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: ALL,
+        roles: EVERYBODY,
         section: Section::General,
         meaning: "Take settings from this YAML or JSON file; flags and environment win over it",
     },
@@ -181,7 +196,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "SCRIPT",
         kind: Kind::List(Item::Path),
         fallback: Fallback::Told("what is in /drumfire/scripts: main.yml, or the only script"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Run,
         meaning: "The script; further files are merged over it",
     },
@@ -190,7 +205,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "NAME",
         kind: Kind::Text,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Run,
         meaning: "Name the run in its reports; else the script does",
     },
@@ -208,7 +223,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "NAMES",
         kind: NAMES,
         fallback: Fallback::Told("all"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Run,
         meaning: "Run only these scenarios of the script",
     },
@@ -216,10 +231,20 @@ pub const TABLE: [Setting; 51] = [
         name: "agent-target-scenarios",
         value_name: "NAMES",
         kind: NAMES,
-        fallback: Fallback::Told("all of these"),
-        roles: COORDINATOR,
+        fallback: Fallback::Told("all of these that the coordinator does not run"),
+        roles: RUNNER,
         section: Section::Run,
-        meaning: "Of these, those that every agent runs",
+        meaning: "Of these, those that every agent runs, each its share of the load",
+    },
+    Setting {
+        name: "coordinator-target-scenarios",
+        value_name: "NAMES",
+        kind: NAMES,
+        fallback: Fallback::Told("none"),
+        roles: RUNNER,
+        section: Section::Run,
+        meaning: "Of these, those that the coordinator runs itself and no agent does, with the whole load of the script beside \
+                  that of the agents",
     },
     Setting {
         name: "warm-up-duration",
@@ -253,7 +278,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "N",
         kind: COUNT,
         fallback: Fallback::Text("1"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Cluster,
         meaning: "How many agents run the load",
     },
@@ -525,7 +550,7 @@ pub const TABLE: [Setting; 51] = [
             least: Duration::ZERO,
         },
         fallback: Fallback::Told("as long as they need, and 30s after a stop"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Timing,
         meaning: "How long running iterations may go on once the load has ended or was stopped",
     },
@@ -534,7 +559,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "FOLDER",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write the reports into this folder, made if it is not there",
     },
@@ -543,7 +568,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "FORMATS",
         kind: Kind::List(Item::Choice(&ReportFormat::NAMES)),
         fallback: Fallback::Told("all of them"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Which reports the folder gets",
     },
@@ -552,7 +577,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "NAME",
         kind: Kind::FileName,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "What the names of the folder's files begin with; {time} in it stands for when the run began",
     },
@@ -561,7 +586,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write Artillery's JSON report to this file, or into this folder",
     },
@@ -570,7 +595,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write the whole result to this file, for drumfire report and compare",
     },
@@ -579,7 +604,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write a page with charts to this file; it needs no network to open",
     },
@@ -588,7 +613,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "PREFIX",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write PREFIX-timeline.csv and PREFIX-endpoints.csv",
     },
@@ -597,7 +622,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write checks and errors as JUnit XML to this file",
     },
@@ -606,7 +631,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "BOOL",
         kind: SWITCH,
         fallback: Fallback::Text("false"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Print no report, only what the script logs",
     },
@@ -615,7 +640,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "BOOL",
         kind: SWITCH,
         fallback: Fallback::Text("false"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Fail when the generator instead of the target was the limit",
     },
@@ -624,7 +649,7 @@ pub const TABLE: [Setting; 51] = [
         value_name: "BOOL",
         kind: SWITCH,
         fallback: Fallback::Text("false"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Fail when any request or user failed",
     },
