@@ -204,7 +204,7 @@ impl Run<'_> {
             by_endpoint: self.by_endpoint(),
             checks: &checks,
         };
-        let (outcome, failed) = self.execute(agents, job, control, &program)?;
+        let (outcome, failure) = self.execute(agents, job, control, &program)?;
         let cleaned = self.run_section(&program, Section::After, control);
         self.report(&outcome, reports);
         let exit = self.finish(&outcome, reports);
@@ -217,17 +217,25 @@ impl Run<'_> {
                 Exit::Failed
             }
         };
+        let failed = match failure {
+            Some(reason) => {
+                let code = Exit::AgentsFailed.code();
+                words::tell(&format!("run failed: {reason} (exit code {code})\n"));
+                Exit::AgentsFailed
+            }
+            None => Exit::Passed,
+        };
         Ok(exit.max(cleaned).max(failed))
     }
 
-    /// Runs the load: here, or on agents.
+    /// Runs the load: here, or on agents, who may fail it for a reason.
     fn execute(
         &self,
         agents: Agents,
         job: Job<'_>,
         control: &Control,
         program: &ArtilleryProgram,
-    ) -> anyhow::Result<(Outcome, Exit)> {
+    ) -> anyhow::Result<(Outcome, Option<String>)> {
         let arguments = self.arguments;
         let bundle = self.bundle.as_ref().map(|bundle| Bundle {
             run: RunOptions {
@@ -251,13 +259,9 @@ impl Run<'_> {
                 let begun = self.bundle.as_ref().filter(|_| self.resumed);
                 cluster.execute(&job, control, begun.unwrap_or(&bundle), own)?
             }
-            _ => return Ok((execute(job, control)?, Exit::Passed)),
+            _ => return Ok((execute(job, control)?, None)),
         };
-        let exit = match shared.failure {
-            Some(_) => Exit::AgentsFailed,
-            None => Exit::Passed,
-        };
-        Ok((shared.outcome, exit))
+        Ok((shared.outcome, shared.failure))
     }
 
     /// The load of the scenarios that this process runs beside its agents, ready to start.

@@ -17,4 +17,5 @@ mod quick;
 mod reports;
 mod signals;
 mod target;
+mod targets;
 mod terminal;
