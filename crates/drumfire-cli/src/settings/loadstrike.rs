@@ -135,8 +135,8 @@ pub const KEYS: [Key; 39] = [
         "RunnerKey",
         &[],
         Means::Setting("run-key"),
-        "no licence: what messages are signed with. Agents that have none are worked with, with a warning, as long as \
-         neither a run key of ours nor `trust-broker` is set",
+        "no licence: what messages are signed with. Agents that have none follow what they cannot check and are heard unsigned, \
+         each with a warning, as long as neither a run key of ours nor `trust-broker` is set",
     ),
     key("TestSuite", &[], Means::Suite, "the first part of `name`"),
     key("TestName", &[], Means::Test, "the second part of `name`"),

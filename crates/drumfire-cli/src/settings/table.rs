@@ -454,8 +454,9 @@ pub const TABLE: [Setting; 52] = [
         fallback: Fallback::Text("false"),
         roles: ALL,
         section: Section::Security,
-        meaning: "Work with members that have no run key through a broker on another host: whoever reaches the broker \
-                  can then aim the agents",
+        meaning: "Trust the broker where there is no run key: work through one on another host, follow what is signed without \
+                  checking it, and take unsigned reports where agents have none. Whoever reaches the broker can then \
+                  aim such agents and pose as one",
     },
     Setting {
         name: "allow-targets",

@@ -386,3 +386,30 @@ fn a_signal_ends_the_coordinators_scenarios_with_the_agents() {
     assert_eq!(reasons, [&DropReason::Stopped]);
     assert!(summary.facts.duration_us < 40_000_000);
 }
+
+#[test]
+fn the_coordinators_scenarios_are_scaled_and_stopped_with_the_agents() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let (folder, target) = (&cluster.folder, target());
+    folder.write("orders.yml", &orders(&target.url(), 50));
+    let at = ["--nats", &cluster.server.url()];
+    let agent = folder.start(&[&["agent"], &at[..], &["--once"]].concat());
+    let options = ["--paused", "--json", "out.json"];
+    let own = ["--coordinator-target-scenarios", "http-source"];
+    let coordinator = [&["coordinator", "orders.yml"], &at[..], &own, &options].concat();
+    let mut coordinator = folder.start(&coordinator);
+    let ask = |command: &[&str]| folder.run(&[command, &at[..]].concat());
+    while !ask(&["status"]).stdout.contains(": ready") {}
+    ask(&["scale", "150%"]).expect_code(0);
+    ask(&["resume"]).expect_code(0);
+    coordinator.wait_for("sourced");
+    ask(&["stop"]).expect_code(0);
+    coordinator.end().expect_code(0);
+    agent.end().expect_code(0);
+    let summary = folder.result("out.json");
+    assert_eq!(summary.facts.planned, Some(2 * 1_500));
+    let reasons: Vec<_> = summary.total.iterations.dropped.keys().collect();
+    assert_eq!(reasons, [&DropReason::Stopped]);
+}
