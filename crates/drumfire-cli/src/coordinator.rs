@@ -14,7 +14,7 @@ use crate::{broker, facts, words};
 use anyhow::{Context, anyhow};
 use drumfire_cluster::nats::{Broker, NatsCoordinator};
 use drumfire_cluster::{CoordinatorLink, Digest, Fact, LatestRun, Settings};
-use drumfire_engine::Control;
+use drumfire_engine::{Control, StopReason};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -163,6 +163,13 @@ impl Cluster {
         Ok(facts::now_ns() <= until_ns)
     }
 
+    /// Whether a run that this coordinator goes on with was ended early: then nothing of it is begun any more.
+    fn is_ending(&self, run: &str) -> anyhow::Result<bool> {
+        let facts = self.runtime.block_on(self.broker.facts(run))?;
+        let ends = |fact: &Fact| matches!(fact, Fact::Stopping { .. } | Fact::Ended(_));
+        Ok(facts.iter().any(ends))
+    }
+
     /// Runs a job on the cluster's agents.
     ///
     /// # Errors
@@ -174,6 +181,11 @@ impl Cluster {
         bundle: &Bundle,
         own: Option<OwnLoad>,
     ) -> anyhow::Result<SharedOutcome> {
+        if let Some(own) = &own
+            && self.is_ending(&job.facts.run_id)?
+        {
+            own.stop(StopReason::Requested);
+        }
         let bytes = bundle.write();
         let digest = Digest::of(&bytes);
         let opened = self.runtime.block_on(async {

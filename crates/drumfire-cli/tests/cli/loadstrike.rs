@@ -327,6 +327,38 @@ fn a_coordinator_that_goes_on_counts_what_its_own_scenarios_have_lost() {
     assert!(lost.is_some_and(|lost| lost > 0), "{lost:?}");
 }
 
+#[test]
+fn a_coordinator_that_goes_on_with_a_run_that_is_ending_begins_nothing() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let (folder, target) = (&cluster.folder, target());
+    let slow = orders(&target.url(), 50).replace("ed}]", "ed}, {think: 5}]");
+    folder.write("orders.yml", &slow);
+    let at = ["--nats", &cluster.server.url()];
+    let agent = folder.start(&[&["agent"], &at[..], &["--once"]].concat());
+    let own = ["--coordinator-target-scenarios", "http-source"];
+    let options = [&own[..], &["--json", "out.json"]].concat();
+    let coordinator = [&["coordinator", "orders.yml"], &at[..], &options].concat();
+    let mut first = folder.start(&coordinator);
+    first.wait_for("sourced");
+    let stopped = folder.run(&[&["stop"], &at[..]].concat()).expect_code(0);
+    assert_eq!(stopped.stdout, "stopping\n");
+    first.signal(libc::SIGKILL);
+    first.end();
+    let second = folder.start(&coordinator).end().expect_code(0);
+    assert!(
+        second.stderr.contains("going on with run"),
+        "{}",
+        second.stderr
+    );
+    assert_eq!(said(&second, "sourced"), 0);
+    agent.end().expect_code(0);
+    let summary = folder.result("out.json");
+    assert_eq!(summary.facts.planned, Some(2_000));
+    assert_eq!(ran(&summary).0, 0);
+}
+
 /// A run in one process, by these keys.
 fn in_one_process(folder: &Folder, keys: &[(&str, &str)]) -> Running {
     let mut command = folder.command(&[]);
