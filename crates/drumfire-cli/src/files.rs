@@ -2,6 +2,8 @@
 //! whole or not at all.
 
 use crate::settings::{ReportFormat, ReportName};
+use crate::upload::Upload;
+use crate::words;
 use anyhow::{Context, bail};
 use drumfire_metrics::{NameOptions, Summary};
 use drumfire_report::{artillery_json, csv, html, junit, result};
@@ -42,6 +44,9 @@ pub struct ReportArguments {
     /// Write all of these into this folder, made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub report_dir: Option<PathBuf>,
+    /// Write all of these into a folder for the run below this one, in an object store that speaks S3
+    #[arg(long, value_name = "s3://BUCKET/FOLDER")]
+    pub report_upload: Option<String>,
     /// What the folder gets; no command line asks for less than all.
     #[arg(skip)]
     pub folder: FolderReports,
@@ -80,6 +85,9 @@ pub struct ReportOptions {
 #[derive(Debug, Default)]
 pub struct Reports {
     files: Vec<(PathBuf, Format)>,
+    upload: Option<Upload>,
+    /// Names and forms of what is uploaded.
+    uploaded: Vec<(PathBuf, Format)>,
 }
 
 impl Reports {
@@ -117,7 +125,22 @@ impl Reports {
         files
             .iter()
             .try_for_each(|(path, _)| check_writable(path))?;
-        Ok(Reports { files })
+        let upload = arguments.report_upload.as_deref().map(Upload::to);
+        Ok(Reports {
+            files,
+            upload: upload.transpose()?,
+            uploaded: arguments.folder.files(Path::new(""), now).collect(),
+        })
+    }
+
+    /// Makes sure that the reports of a run which is about to begin can be uploaded.
+    ///
+    /// # Errors
+    /// The object store takes nothing.
+    pub fn begin(&self, run_id: &str) -> anyhow::Result<()> {
+        self.upload
+            .as_ref()
+            .map_or(Ok(()), |upload| upload.begin(run_id))
     }
 
     /// Where Artillery's report goes, for the console to name.
@@ -136,8 +159,8 @@ impl Reports {
             .map(|(path, _)| path.as_path())
     }
 
-    /// Writes all of them; one that fails does not keep the others from being
-    /// written.
+    /// Writes and uploads all of them; one that fails does not keep the others
+    /// from being written.
     pub fn write(&self, summary: &Summary, options: &ReportOptions) -> Vec<anyhow::Error> {
         let failed = |(path, format): &(PathBuf, Format)| {
             let text = format.render(summary, options);
@@ -146,7 +169,19 @@ impl Reports {
                 .with_context(|| format!("write report {}", path.display()))
                 .err()
         };
-        self.files.iter().filter_map(failed).collect()
+        let mut lost: Vec<_> = self.files.iter().filter_map(failed).collect();
+        if let Some(upload) = &self.upload {
+            let texts = self.uploaded.iter().map(|(name, format)| {
+                let name = name.display().to_string();
+                (name, format.render(summary, options))
+            });
+            let (folder, failed) = upload.put(&summary.facts.run_id, texts);
+            if failed.is_empty() {
+                words::tell(&format!("reports uploaded to {folder}\n"));
+            }
+            lost.extend(failed);
+        }
+        lost
     }
 }
 

@@ -67,9 +67,10 @@ pub fn execute(
         policy: Policy::default(),
         paused: false,
         warm_up: None,
-        // Threads of one process hear each other at once.
+        // Threads of one process hear each other at once, and none of them dies alone.
         timing: Timing {
             start_lead_ns: 200_000_000,
+            lease_ns: 60_000_000_000,
             ..Timing::default()
         },
     };

@@ -30,6 +30,7 @@ mod client;
 mod execute;
 mod facts;
 
+mod upload;
 mod view;
 
 mod lines;

@@ -2,6 +2,7 @@
 //! late one does no harm. Only snapshots add up, and they are numbered.
 
 use crate::clock_offset::{ClockOffset, Echo};
+use crate::lease::LockId;
 use crate::ledger::Balance;
 use crate::member::{Digest, Member};
 use drumfire_metrics::Snapshot;
@@ -26,6 +27,8 @@ pub struct Heartbeat {
     pub number: u64,
     /// The highest term of a coordinator that it has heard from.
     pub term: u64,
+    /// The number of the newest directive of that term that it has heard.
+    pub directive: u64,
     /// The agent's clock when it sent this.
     pub sent_ns: u64,
     /// How far it has come.
@@ -42,6 +45,8 @@ pub struct Heartbeat {
     pub epoch: Option<u64>,
     /// What it has promised to wait for.
     pub promise: Option<Promise>,
+    /// Up to where it may have gone without a grant, while the broker was out of order; nanoseconds since the run's start.
+    pub reached_ns: u64,
     /// Whether it wants to hand its share back and go.
     pub leaving: bool,
 }
@@ -177,6 +182,12 @@ pub struct Grant {
     pub epoch: u64,
     /// Arrivals before this may be started, nanoseconds since the run's start.
     pub until_ns: u64,
+    /// Arrivals before this may be started while the broker is out of order for everyone, nanoseconds since the run's start.
+    pub outage_until_ns: u64,
+    /// A coordinator takes an agent for silent that it has not heard for so long, and not before.
+    pub silence_ns: u64,
+    /// The newest lock of the agent's lease that is undone: the agent may extend it again.
+    pub lock: LockId,
 }
 
 /// An epoch as one agent needs it.

@@ -171,7 +171,7 @@ const SECRET: Kind = Kind::Secret { least_bytes: 1 };
 const NAMES: Kind = Kind::List(Item::Text);
 
 /// All settings, in the order of help and reference.
-pub const TABLE: [Setting; 52] = [
+pub const TABLE: [Setting; 54] = [
     Setting {
         name: "settings",
         value_name: "FILE",
@@ -530,10 +530,19 @@ pub const TABLE: [Setting; 52] = [
         name: "lease",
         value_name: "DURATION",
         kind: DURATION,
+        fallback: Fallback::Told("3s, and at least 3 intervals"),
+        roles: COORDINATOR,
+        section: Section::Timing,
+        meaning: "How long an agent that is cut off goes on with the load before others take its share",
+    },
+    Setting {
+        name: "outage",
+        value_name: "DURATION",
+        kind: DURATION,
         fallback: Fallback::Text("1m"),
         roles: COORDINATOR,
         section: Section::Timing,
-        meaning: "How long an agent goes on with the load without hearing from the coordinator",
+        meaning: "How long agents go on with the load while the broker refuses connections",
     },
     Setting {
         name: "drain-timeout",
@@ -563,6 +572,15 @@ pub const TABLE: [Setting; 52] = [
         roles: RUNNER,
         section: Section::Reports,
         meaning: "Write the reports into this folder, made if it is not there",
+    },
+    Setting {
+        name: "report-upload",
+        value_name: "s3://BUCKET/FOLDER",
+        kind: Kind::Text,
+        fallback: Fallback::Nothing,
+        roles: RUNNER,
+        section: Section::Reports,
+        meaning: "Write the reports into a folder for the run below this one, in an object store that speaks S3",
     },
     Setting {
         name: "report-formats",

@@ -232,7 +232,10 @@ impl Cluster {
                     .collect();
                 let file = format!("{node}.json");
                 let text = format!("{{\"LoadStrike\": {{{}}}}}", section.join(", "));
-                self.folder.write(&file, &text);
+                // Pods that have started may be reading it.
+                if !self.folder.path(&file).exists() {
+                    self.folder.write(&file, &text);
+                }
                 arguments.push(format!("--config={file}"));
             }
         }

@@ -19,3 +19,4 @@ mod signals;
 mod target;
 mod targets;
 mod terminal;
+mod upload;

@@ -62,11 +62,12 @@ impl CoordinatorMachine {
 
     /// Whether a member may still report something.
     fn is_awaited(&self, member: &Member, entry: &Entry, now_ns: u64) -> bool {
+        // One who is silent when the load ends, or when the broker is there again, may still come back with what it did.
         let timing = &self.settings.timing;
-        // One who is silent when the load ends may still come back with what it did.
         let drains_since_ns = self.until_ns.saturating_sub(timing.drain_ns);
-        let silent_ns = now_ns.saturating_sub(entry.heard_ns.max(drains_since_ns));
-        let may_come = silent_ns <= timing.lease_ns + timing.clock_error_ns;
+        let since_ns = entry.heard_ns.max(drains_since_ns).max(self.outage_ns);
+        let patience_ns = timing.lease_ns.max(self.silence_ns()) + timing.clock_error_ns;
+        let may_come = now_ns.saturating_sub(since_ns) <= patience_ns;
         !entry.gone && may_come && self.owes(member)
     }
 

@@ -1,5 +1,6 @@
 //! Members without a run key beside a coordinator that has one, where the broker is trusted: what is taken, and what never is.
 
+use crate::leases::{NEVER, lock, locked};
 use crate::{
     AGAIN, RUN, Server, beat, direct, directive, heartbeat, join, listening, member, open, our_key,
     reported, snapshot, within,
@@ -110,4 +111,27 @@ async fn commands_without_a_signature_are_refused_also_where_the_broker_is_trust
     })
     .await;
     assert_eq!(coordinator.refused().get("not signed"), Some(&1));
+}
+
+#[tokio::test]
+async fn a_lease_that_an_agent_without_a_key_extends_can_be_locked() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let (mut coordinator, _) = open(&trusting(&server).await.0).await;
+    let mut agent = join(&keyless(&server).await, &member()).await;
+    assert!(agent.extend(5, NEVER).await);
+    assert_eq!(locked(&mut coordinator, lock(1)).await, 5);
+    assert!(!agent.extend(9, NEVER).await);
+    assert!(agent.extend(9, lock(1)).await);
+    // Where the broker is not trusted, nothing that is not sealed is believed.
+    let (options, lines) = listening(&server.url(), our_key());
+    let broker = Broker::connect(options).await.expect("a connection");
+    let mut strict = join(&broker, &member()).await;
+    assert!(!strict.extend(12, lock(1)).await);
+    let lines = lines.lock().expect("no panic").join("\n");
+    assert!(
+        lines.contains("was not written with this run key"),
+        "{lines}"
+    );
 }
