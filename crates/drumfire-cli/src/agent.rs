@@ -105,6 +105,10 @@ impl Agent {
                 "joining run {} ({})\n",
                 invitation.run, invitation.name
             ));
+            let broker = &self.settings.broker;
+            if broker.run_key.is_none() && broker.trust_broker {
+                words::tell("without a run key nothing that its coordinator says is verified\n");
+            }
             let link = agents.join(&invitation.run, &member).await;
             let link =
                 link.map_err(|reason| anyhow::anyhow!("join run {}: {reason}", invitation.run))?;

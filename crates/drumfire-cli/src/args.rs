@@ -2,8 +2,13 @@
 //! share. What only one of them takes stands in its own file.
 
 use crate::exit::Exit;
-use crate::settings::{AgentSettings, CommandSettings, CoordinatorSettings, Flagged};
-use crate::{agent, check, commands, compare, coordinator, quick, reference, report, run, target};
+use crate::settings::{
+    AgentSettings, CommandSettings, CoordinatorSettings, Flagged, SINGLE_NODE, SingleNodeSettings,
+};
+use crate::{
+    agent, check, commands, compare, coordinator, quick, reference, report, run, single_node,
+    target,
+};
 use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use drumfire_engine::Settings;
@@ -32,6 +37,9 @@ pub enum Command {
     Coordinator(Box<Flagged<coordinator::CoordinatorArguments, CoordinatorSettings>>),
     /// Wait at a NATS broker for runs, and take part in them
     Agent(Box<Flagged<agent::AgentArguments, AgentSettings>>),
+    /// Run a test in one process, as settings describe it
+    #[command(hide = true, name = SINGLE_NODE)]
+    SingleNode(Box<Flagged<coordinator::CoordinatorArguments, SingleNodeSettings>>),
     /// Say how a run of a cluster is
     Status(Box<Flagged<commands::NoArguments, CommandSettings>>),
     /// End a run of a cluster early
@@ -73,6 +81,7 @@ impl Command {
             Command::Run(arguments) => run::run(&arguments),
             Command::Coordinator(flagged) => coordinator::run(&flagged),
             Command::Agent(flagged) => agent::run(&flagged),
+            Command::SingleNode(flagged) => single_node::run(&flagged),
             Command::Status(flagged) => commands::status(&flagged),
             Command::Stop(flagged) => commands::stop(&flagged),
             Command::Scale(flagged) => commands::scale(&flagged),

@@ -37,6 +37,8 @@ pub struct RunOptions {
     pub graceful_stop_ms: Option<u64>,
     /// The places of the only scenarios that are picked; all where it is none.
     pub scenarios: Option<Vec<usize>>,
+    /// The places of those that the coordinator runs itself; what agents do not need and another coordinator does.
+    pub coordinator_scenarios: Option<Vec<usize>>,
     /// Variables that `before` has set.
     pub before: Map<String, Value>,
 }
@@ -151,24 +153,41 @@ impl Bundle {
     /// # Errors
     /// As with any script; a variable of the environment may be missing here.
     pub fn script(&self) -> Result<Script, ScriptError> {
-        let mut script = load(&self.options, &self.files, &environment_variables())?;
-        self.run.pick(&mut script);
-        Ok(script)
+        let script = load(&self.options, &self.files, &environment_variables())?;
+        Ok(self.run.picked(script))
+    }
+
+    /// The script with the scenarios that the coordinator runs itself, where it does.
+    ///
+    /// # Errors
+    /// As of [`Bundle::script`].
+    pub fn own_script(&self) -> Result<Option<Script>, ScriptError> {
+        let Some(own) = &self.run.coordinator_scenarios else {
+            return Ok(None);
+        };
+        let script = load(&self.options, &self.files, &environment_variables())?;
+        Ok(Some(only(script, own)))
     }
 }
 
 impl RunOptions {
-    /// Leaves the other scenarios of a script unpicked, in their places: what counts by place stays as it is.
-    pub fn pick(&self, script: &mut Script) {
-        let Some(picked) = &self.scenarios else {
-            return;
-        };
-        for (index, scenario) in script.scenarios.iter_mut().enumerate() {
-            if !picked.contains(&index) {
-                scenario.weight = 0;
-            }
+    /// A script with the scenarios that are picked.
+    pub fn picked(&self, script: Script) -> Script {
+        match &self.scenarios {
+            Some(picked) => only(script, picked),
+            None => script,
         }
     }
+}
+
+/// Leaves the other scenarios of a script unpicked, in their places: what counts by place stays as it is.
+fn only(mut script: Script, picked: &[usize]) -> Script {
+    for (index, scenario) in script.scenarios.iter_mut().enumerate() {
+        if !picked.contains(&index) {
+            scenario.weight = 0;
+        }
+    }
+    script
 }
 
 /// Files, and a copy of everything that was read.
@@ -273,6 +292,7 @@ mod tests {
                 http2: true,
                 graceful_stop_ms: Some(5),
                 scenarios: Some(vec![1]),
+                coordinator_scenarios: Some(vec![0]),
                 before,
             },
             files: files

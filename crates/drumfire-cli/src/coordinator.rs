@@ -4,17 +4,17 @@
 use crate::args::{LoadArguments, VerdictArguments, ViewArguments};
 use crate::bundle::Bundle;
 use crate::execute::Job;
-use crate::exit::{Exit, Refusal};
+use crate::exit::Exit;
 use crate::fleet::{self, SharedOutcome};
+use crate::own_load::OwnLoad;
 use crate::run::{self, Agents, RunArguments};
 use crate::script::{ScriptArguments, ScriptOptions, environment_variables};
-use crate::settings::{CoordinatorSettings, Flagged, TargetNames, ThisHost};
+use crate::settings::{CoordinatorSettings, Flagged, TestSettings, ThisHost};
 use crate::{broker, facts, words};
 use anyhow::{Context, anyhow};
-use drumfire_artillery::script::Script;
 use drumfire_cluster::nats::{Broker, NatsCoordinator};
 use drumfire_cluster::{CoordinatorLink, Digest, Fact, LatestRun, Settings};
-use drumfire_engine::Control;
+use drumfire_engine::{Control, StopReason};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -43,18 +43,20 @@ pub struct CoordinatorArguments {
 pub fn run(flagged: &Flagged<CoordinatorArguments, CoordinatorSettings>) -> anyhow::Result<Exit> {
     let (settings, warnings) = flagged.settings(&environment_variables(), &ThisHost)?;
     warnings.iter().for_each(words::warn_setting);
-    let arguments = flagged.arguments.run_arguments(&settings);
-    run::begin(&arguments, || {
+    let test = &settings.test;
+    let arguments = flagged.arguments.run_arguments(&settings.scripts, test);
+    let targets = test.targets.clone();
+    run::begin(&arguments, &targets, || {
         Ok(Agents::Cluster(Box::new(Cluster::meet(settings)?)))
     })
 }
 
 impl CoordinatorArguments {
-    fn run_arguments(&self, settings: &CoordinatorSettings) -> RunArguments {
-        let test = &settings.test;
+    /// What `drumfire run` would be given for the same test.
+    pub fn run_arguments(&self, scripts: &[String], test: &TestSettings) -> RunArguments {
         RunArguments {
             script: ScriptArguments {
-                scripts: settings.scripts.clone(),
+                scripts: scripts.to_vec(),
                 options: self.script.clone(),
             },
             load: LoadArguments {
@@ -102,27 +104,9 @@ impl Cluster {
         self.settings.test.run_id.clone()
     }
 
-    /// The places of the only scenarios that agents run; none where nothing says which.
-    ///
-    /// # Errors
-    /// None is left, or not the one that the command line asks for.
-    pub fn picked(&self, script: &Script) -> anyhow::Result<Option<Vec<usize>>> {
-        let targets = &self.settings.test.targets;
-        if targets == &TargetNames::default() {
-            return Ok(None);
-        }
-        let scenarios = script.scenarios.iter().enumerate();
-        let titles: Vec<String> = scenarios.map(|(index, one)| one.title(index)).collect();
-        let (picked, warnings) = targets.among(&titles)?;
-        warnings.iter().for_each(words::warn_setting);
-        match script.selected {
-            Some(selected) if !picked.contains(&selected) => Err(Refusal::usage(format!(
-                "--scenario-name picks {}, which target-scenarios or agent-target-scenarios leaves out",
-                titles[selected]
-            ))
-            .into()),
-            _ => Ok(Some(picked)),
-        }
+    /// How long running iterations are waited for at the end.
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_nanos(self.settings.timing.drain_ns)
     }
 
     /// The bundle of a run of the same script that another coordinator has begun and not ended, if there is one.
@@ -179,6 +163,13 @@ impl Cluster {
         Ok(facts::now_ns() <= until_ns)
     }
 
+    /// Whether a run that this coordinator goes on with was ended early: then nothing of it is begun any more.
+    fn is_ending(&self, run: &str) -> anyhow::Result<bool> {
+        let facts = self.runtime.block_on(self.broker.facts(run))?;
+        let ends = |fact: &Fact| matches!(fact, Fact::Stopping { .. } | Fact::Ended(_));
+        Ok(facts.iter().any(ends))
+    }
+
     /// Runs a job on the cluster's agents.
     ///
     /// # Errors
@@ -188,7 +179,13 @@ impl Cluster {
         job: &Job<'_>,
         control: &Control,
         bundle: &Bundle,
+        own: Option<OwnLoad>,
     ) -> anyhow::Result<SharedOutcome> {
+        if let Some(own) = &own
+            && self.is_ending(&job.facts.run_id)?
+        {
+            own.stop(StopReason::Requested);
+        }
         let bytes = bundle.write();
         let digest = Digest::of(&bytes);
         let opened = self.runtime.block_on(async {
@@ -210,6 +207,6 @@ impl Cluster {
             warm_up: self.settings.test.warm_up,
             timing: self.settings.timing,
         };
-        fleet::coordinate(job, control, self.runtime, link, settings, record)
+        fleet::coordinate(job, control, self.runtime, link, settings, record, own)
     }
 }

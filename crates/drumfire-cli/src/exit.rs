@@ -223,7 +223,7 @@ mod tests {
     fn scenarios_that_are_not_there_are_a_wrong_setting() {
         let targets = TargetNames {
             all: Some(vec!["bye".to_owned()]),
-            agents: None,
+            ..TargetNames::default()
         };
         let error = targets.among(&["buy".to_owned()]).expect_err("none left");
         assert_eq!(Exit::of(&error.into()), Exit::Usage);

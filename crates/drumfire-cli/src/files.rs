@@ -174,12 +174,7 @@ impl Reports {
         };
         let shared = summary.agents.is_some();
         let owed = |(_, format): &&(PathBuf, Format)| shared || *format != Format::Agents;
-        let mut lost: Vec<_> = self
-            .files
-            .iter()
-            .filter(owed)
-            .filter_map(failed)
-            .collect();
+        let mut lost: Vec<_> = self.files.iter().filter(owed).filter_map(failed).collect();
         if let Some(upload) = &self.upload {
             let texts = self.uploaded.iter().filter(owed).map(|(name, format)| {
                 let name = name.display().to_string();

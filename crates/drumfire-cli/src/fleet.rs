@@ -8,6 +8,7 @@ use crate::agents::{self, ScriptLoader};
 use crate::args::LoadArguments;
 use crate::bundle::Bundle;
 use crate::execute::{Job, console, judge};
+use crate::own_load::{OwnLoad, OwnNews};
 use crate::view::{self, Kind, View};
 use crate::{broker, facts, words};
 use anyhow::{Context, anyhow};
@@ -50,6 +51,7 @@ pub fn execute(
     count: NonZeroU32,
     load: &LoadArguments,
     bundle: &Bundle,
+    own: Option<OwnLoad>,
 ) -> anyhow::Result<SharedOutcome> {
     let (mut link, door) = memory::cluster();
     let (leave, leaves) = watch::channel(0);
@@ -79,6 +81,7 @@ pub fn execute(
     published.map_err(|reason| anyhow!("publish the bundle: {reason}"))?;
     let threads = agents::start(&door, count.get(), &loader, &leaves)?;
     let mut fleet = Fleet::start(job, control, runtime, link, settings, Vec::new())?;
+    fleet.own = own;
     fleet.watch(Some(&leave));
     fleet.end(threads)
 }
@@ -94,8 +97,10 @@ pub fn coordinate(
     link: impl CoordinatorLink + Send + 'static,
     settings: Settings,
     record: impl IntoIterator<Item = Fact> + Send + 'static,
+    own: Option<OwnLoad>,
 ) -> anyhow::Result<SharedOutcome> {
     let mut fleet = Fleet::start(job, control, runtime, link, settings, record)?;
+    fleet.own = own;
     fleet.watch(None);
     fleet.end(Vec::new())
 }
@@ -113,6 +118,8 @@ struct Fleet<'a> {
     /// What its agents do, for the reports.
     observed: Observed,
     epochs: Epochs,
+    /// What the coordinator runs itself, beside its agents.
+    own: Option<OwnLoad>,
     /// The start, nanoseconds since 1970.
     start_ns: Option<u64>,
     begun: bool,
@@ -159,6 +166,7 @@ impl<'a> Fleet<'a> {
             merged: Merged::default(),
             observed: Observed::default(),
             epochs: Epochs::new(job.plan.load.clone(), job.plan.seed),
+            own: None,
             start_ns: None,
             begun: false,
             boundaries: Vec::new(),
@@ -174,11 +182,13 @@ impl<'a> Fleet<'a> {
             match self.updates.recv_timeout(LOOK) {
                 Ok(update) => self.take(update),
                 Err(RecvTimeoutError::Timeout) => {}
-                // The coordinator has ended.
-                Err(RecvTimeoutError::Disconnected) => break,
+                // The coordinator has ended, and stays for nobody but itself.
+                Err(RecvTimeoutError::Disconnected) if self.own_has_ended() => break,
+                Err(RecvTimeoutError::Disconnected) => {}
             }
             self.follow_clock();
             self.follow_control();
+            self.follow_own();
             while let Some(interval) = self.merged.complete(self.run_us()) {
                 self.push(interval);
             }
@@ -198,24 +208,33 @@ impl<'a> Fleet<'a> {
             Update::Event(event) => self.notice(&event),
             Update::Accepted(report) => self.accept(&report),
             Update::Started(start_ns) => {
+                self.own.iter_mut().for_each(|own| own.start(start_ns));
                 self.start_ns = Some(start_ns);
                 self.boundaries = boundaries(&self.summary.facts.stages);
                 self.boundaries.reverse();
             }
             Update::Closed(status) => self.closed = Some(status),
             Update::Trouble(line) => self.say(&line),
-            Update::Superseded => self.say("another coordinator has taken this run over"),
+            Update::Superseded => {
+                self.own.iter_mut().for_each(OwnLoad::interrupt);
+                self.say("another coordinator has taken this run over");
+            }
         }
     }
 
     fn notice(&mut self, event: &ClusterEvent) {
         if let ClusterEvent::Epoch(epoch) = event {
-            self.merged
-                .expect(epoch.slots.iter().filter_map(|slot| slot.member.clone()));
+            let members = epoch.slots.iter().filter_map(|slot| slot.member.clone());
+            let own = self.own.iter().map(OwnLoad::member);
+            self.merged.expect(members.chain(own));
             self.epochs
                 .push(epoch.clone())
                 .expect("the coordinator made it from the same load");
+            self.own.iter_mut().for_each(|own| own.follow(epoch));
             self.plan();
+        }
+        if let (ClusterEvent::Phase(Phase::Draining), Some(own)) = (event, &self.own) {
+            own.stop(StopReason::Requested);
         }
         if let ClusterEvent::Lost { member, .. } = event {
             let others = self
@@ -224,7 +243,9 @@ impl<'a> Fleet<'a> {
                 .into_iter()
                 .flat_map(|epoch| &epoch.slots);
             let others = others.filter_map(|slot| slot.member.clone());
-            self.merged.expect(others.filter(|other| other != member));
+            let others = others.filter(|other| other != member);
+            let own = self.own.iter().map(OwnLoad::member);
+            self.merged.expect(others.chain(own));
         }
         if let Some(line) = wording(event) {
             self.say(&line);
@@ -249,10 +270,10 @@ impl<'a> Fleet<'a> {
 
     /// States what is planned, by the epochs so far.
     fn plan(&mut self) {
-        self.summary.facts.planned = self.epochs.planned_before(u64::MAX);
+        self.summary.facts.planned = self.planned_before(u64::MAX);
         let before = |at: Duration| {
             let at_ns = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-            self.epochs.planned_before(at_ns)
+            self.planned_before(at_ns)
         };
         let arrivals = |time: Range<Duration>| Some(before(time.end)? - before(time.start)?);
         self.summary.facts.stages = stage_facts(&self.job.plan.load, arrivals);
@@ -290,6 +311,43 @@ impl<'a> Fleet<'a> {
         if let Some(reason) = self.control.stopping() {
             self.stop(reason);
         }
+        if self.control.interrupting() {
+            self.own.iter_mut().for_each(OwnLoad::interrupt);
+        }
+    }
+
+    /// Takes what the coordinator's own load reports as if an agent did.
+    fn follow_own(&mut self) {
+        // With the coordinator gone, and without a start, there will be none.
+        let waits = self.coordinator.is_finished();
+        if let Some(own) = self
+            .own
+            .as_mut()
+            .filter(|_| waits && self.start_ns.is_none())
+        {
+            own.interrupt();
+        }
+        let mut wait = if waits { LOOK } else { Duration::ZERO };
+        while let Some(news) = self.own.as_mut().and_then(|own| own.next(wait)) {
+            wait = Duration::ZERO;
+            match news {
+                OwnNews::Report(report) => {
+                    let agents = self.summary.agents.get_or_insert_default();
+                    self.observed.accept(&report, agents);
+                    self.accept(&report);
+                }
+                OwnNews::Log(line) => self.view.event(&Event::Log(line), &self.summary),
+                OwnNews::Begun(late_ns) => {
+                    if let Some(own) = &self.own {
+                        self.observed.begin_beside(own.member(), late_ns);
+                    }
+                }
+            }
+        }
+    }
+
+    fn own_has_ended(&self) -> bool {
+        self.own.as_ref().is_none_or(OwnLoad::has_ended)
     }
 
     fn stop(&mut self, reason: StopReason) {
@@ -297,6 +355,7 @@ impl<'a> Fleet<'a> {
             return;
         }
         self.stopping = Some(reason);
+        self.own.iter().for_each(|own| own.stop(reason));
         self.boundaries.clear();
         let why = match reason {
             StopReason::Requested => "a person or a supervisor asked",
@@ -328,15 +387,26 @@ impl<'a> Fleet<'a> {
     /// Arrivals planned in a span, or users planned at its end.
     fn planned_in(&self, span: &Snapshot) -> f64 {
         let (start_ns, end_ns) = (span.start_us * 1_000, span.end_us * 1_000);
-        let before = |at_ns| self.epochs.planned_before(at_ns).unwrap_or(0);
+        let before = |at_ns| self.planned_before(at_ns).unwrap_or(0);
         match &self.job.plan.load {
             Load::Open(_) => (before(end_ns) - before(start_ns)) as f64,
             Load::Closed(load) => {
                 let epochs = self.epochs.iter().filter(|epoch| epoch.from_ns <= end_ns);
                 let permille = epochs.last().map_or(0, |epoch| epoch.permille);
                 let users = load.users_at(Duration::from_nanos(end_ns));
-                f64::from(users) * f64::from(permille) / 1_000.0
+                // The coordinator's own load is of the same phases.
+                let loads = 1.0 + f64::from(u8::from(self.own.is_some()));
+                loads * f64::from(users) * f64::from(permille) / 1_000.0
             }
+        }
+    }
+
+    /// Arrivals planned before an instant of the run, of agents and coordinator together.
+    fn planned_before(&self, at_ns: u64) -> Option<u64> {
+        let agents = self.epochs.planned_before(at_ns)?;
+        match &self.own {
+            Some(own) => Some(agents + own.planned_before(at_ns)?),
+            None => Some(agents),
         }
     }
 
@@ -358,8 +428,17 @@ impl<'a> Fleet<'a> {
         self.view.event(&Event::Finished, &self.summary);
         let start_us = self.start_ns.map_or_else(facts::now_us, |ns| ns / 1_000);
         if let Some(status) = &self.closed {
-            let agents = self.summary.agents.get_or_insert_default();
-            std::mem::take(&mut self.observed).close(status, start_us, agents);
+            let summary = &mut self.summary;
+            summary.total.iterations.dropped = status.balance.dropped.clone();
+            if status.balance.planned.is_some() {
+                summary.facts.planned = status.balance.planned;
+            }
+            if let Some(own) = self.own.take() {
+                own.settle(summary);
+            }
+            let agents = summary.agents.get_or_insert_default();
+            let dropped = &summary.total.iterations.dropped;
+            std::mem::take(&mut self.observed).close(status, dropped, start_us, agents);
             if let Some(skew) = agents.start_skew {
                 self.say(&drumfire_report::agents::start_skew(skew));
             }
@@ -373,10 +452,6 @@ impl<'a> Fleet<'a> {
             .closed
             .context("the coordinator ended before its run")?;
         let mut summary = self.summary;
-        summary.total.iterations.dropped = status.balance.dropped;
-        if status.balance.planned.is_some() {
-            summary.facts.planned = status.balance.planned;
-        }
         facts::state(&mut summary.facts, &self.job.facts, start_us);
         judge(&mut summary, self.job, self.aborted);
         let failure = match status.phase {

@@ -15,12 +15,15 @@ mod target;
 mod agent;
 mod commands;
 mod coordinator;
+mod single_node;
 
 mod agents;
 mod broker;
 mod bundle;
 mod fleet;
+mod own_load;
 mod settings;
+mod targeting;
 
 mod checks;
 mod client;

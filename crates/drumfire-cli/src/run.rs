@@ -7,21 +7,26 @@ use crate::coordinator::Cluster;
 use crate::execute::{Job, console, execute, finish, print};
 use crate::exit::Exit;
 use crate::files::{ReportArguments, ReportOptions, Reports};
+use crate::own_load::{OwnLoad, OwnScenarios};
 use crate::script::ScriptArguments;
+use crate::settings::TargetNames;
 use crate::view::Kind;
-use crate::{client, descriptors, facts, fleet, signals, words};
+use crate::{client, descriptors, facts, fleet, signals, targeting, words};
 use anyhow::Context;
 use drumfire_artillery::ensure;
 use drumfire_artillery::script::{Ensure, Script};
 use drumfire_artillery::{ArtilleryProgram, Section, SectionError, SectionOutcome};
-use drumfire_engine::{Control, Outcome};
+use drumfire_engine::{Control, Outcome, Settings};
 use drumfire_metrics::{NameOptions, RunFacts, Summary};
 use drumfire_report::findings;
 use jiff::Zoned;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+
+/// What the seed of a coordinator's own scenarios differs in from that of its agents'.
+const OWN_SEED: u64 = 0x6f77_6e00_6f77_6e00;
 
 /// The command line of `drumfire run`.
 #[derive(Debug, clap::Args)]
@@ -67,15 +72,16 @@ pub enum Agents {
 /// started.
 pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let agents = arguments.agents.map_or(Agents::None, Agents::Threads);
-    begin(arguments, || Ok(agents))
+    begin(arguments, &TargetNames::default(), || Ok(agents))
 }
 
-/// Runs a script on agents, which are met once signals are heeded.
+/// Runs the scenarios of a script that are targeted, on agents that are met once signals are heeded.
 ///
 /// # Errors
 /// As [`run`], and what `meet` says.
 pub fn begin(
     arguments: &RunArguments,
+    targets: &TargetNames,
     meet: impl FnOnce() -> anyhow::Result<Agents>,
 ) -> anyhow::Result<Exit> {
     let control = Control::default();
@@ -83,13 +89,14 @@ pub fn begin(
     descriptors::raise_limit();
     let reports = Reports::prepare(&arguments.reports, &Zoned::now())?;
     let agents = meet()?;
-    let begun = Begun::of(arguments, &agents)?;
+    let begun = Begun::of(arguments, targets, &agents)?;
     reports.begin(&begun.run_id)?;
     Run {
         arguments,
         facts: arguments.facts(&begun.script, begun.run_id),
         names: names(&begun.script),
         script: begun.script,
+        own: begun.own,
         bundle: begun.bundle,
         resumed: begun.resumed,
         seed: begun.seed,
@@ -100,6 +107,8 @@ pub fn begin(
 /// A script, loaded for a new run or for one that goes on.
 struct Begun {
     script: Arc<Script>,
+    /// The same with the scenarios that the coordinator of agents runs itself, where it does.
+    own: Option<Arc<Script>>,
     /// What agents get, where there are any.
     bundle: Option<Bundle>,
     run_id: String,
@@ -108,7 +117,11 @@ struct Begun {
 }
 
 impl Begun {
-    fn of(arguments: &RunArguments, agents: &Agents) -> anyhow::Result<Self> {
+    fn of(
+        arguments: &RunArguments,
+        targets: &TargetNames,
+        agents: &Agents,
+    ) -> anyhow::Result<Self> {
         let unfinished = match agents {
             Agents::Cluster(cluster) => cluster.unfinished(&arguments.script.scripts)?,
             Agents::None | Agents::Threads(_) => None,
@@ -118,6 +131,7 @@ impl Begun {
             words::tell(&format!("going on with run {run_id}\n"));
             return Ok(Begun {
                 script: Arc::new(bundle.script()?),
+                own: bundle.own_script()?.map(Arc::new),
                 run_id,
                 seed: bundle.options.seed,
                 bundle: Some(bundle),
@@ -129,22 +143,24 @@ impl Begun {
             Agents::None | Agents::Threads(_) => None,
         };
         let (seed, run_id) = (arguments.load.seed(), asked.unwrap_or_else(facts::run_id));
-        let (script, bundle) = match agents {
-            Agents::None => (arguments.script.load(&run_id, seed)?, None),
-            Agents::Threads(_) => {
-                let (script, bundle) = arguments.script.bundle(&run_id, seed)?;
-                (script, Some(bundle))
-            }
-            Agents::Cluster(cluster) => {
-                let (mut script, mut bundle) = arguments.script.bundle(&run_id, seed)?;
-                bundle.run.scenarios = cluster.picked(&script)?;
-                bundle.run.pick(&mut script);
-                (script, Some(bundle))
-            }
-        };
+        if let Agents::None = agents {
+            let (script, mut run) = (arguments.script.load(&run_id, seed)?, RunOptions::default());
+            targeting::pick(targets, &script, &mut run)?;
+            return Ok(Begun {
+                script: Arc::new(run.picked(script)),
+                own: None,
+                bundle: None,
+                run_id,
+                seed,
+                resumed: false,
+            });
+        }
+        let (script, mut bundle) = arguments.script.bundle(&run_id, seed)?;
+        targeting::pick(targets, &script, &mut bundle.run)?;
         Ok(Begun {
-            script: Arc::new(script),
-            bundle,
+            script: Arc::new(bundle.run.picked(script)),
+            own: bundle.own_script()?.map(Arc::new),
+            bundle: Some(bundle),
             run_id,
             seed,
             resumed: false,
@@ -159,6 +175,7 @@ struct Run<'a> {
     /// Whether another coordinator has begun it.
     resumed: bool,
     script: Arc<Script>,
+    own: Option<Arc<Script>>,
     facts: RunFacts,
     names: NameOptions,
     seed: u64,
@@ -188,7 +205,7 @@ impl Run<'_> {
             by_endpoint: self.by_endpoint(),
             checks: &checks,
         };
-        let (outcome, failed) = self.execute(agents, job, control, &program)?;
+        let (outcome, failure) = self.execute(agents, job, control, &program)?;
         let cleaned = self.run_section(&program, Section::After, control);
         self.report(&outcome, reports);
         let exit = self.finish(&outcome, reports);
@@ -201,17 +218,25 @@ impl Run<'_> {
                 Exit::Failed
             }
         };
+        let failed = match failure {
+            Some(reason) => {
+                let code = Exit::AgentsFailed.code();
+                words::tell(&format!("run failed: {reason} (exit code {code})\n"));
+                Exit::AgentsFailed
+            }
+            None => Exit::Passed,
+        };
         Ok(exit.max(cleaned).max(failed))
     }
 
-    /// Runs the load: here, or on agents.
+    /// Runs the load: here, or on agents, who may fail it for a reason.
     fn execute(
         &self,
         agents: Agents,
         job: Job<'_>,
         control: &Control,
         program: &ArtilleryProgram,
-    ) -> anyhow::Result<(Outcome, Exit)> {
+    ) -> anyhow::Result<(Outcome, Option<String>)> {
         let arguments = self.arguments;
         let bundle = self.bundle.as_ref().map(|bundle| Bundle {
             run: RunOptions {
@@ -221,26 +246,53 @@ impl Run<'_> {
                     .graceful_stop
                     .map(|grace| grace.as_millis() as u64),
                 before: program.before().clone(),
-                scenarios: bundle.run.scenarios.clone(),
+                ..bundle.run.clone()
             },
             ..bundle.clone()
         });
+        let own = self.own_load(&agents, program)?;
         let shared = match (agents, bundle) {
             (Agents::Threads(count), Some(bundle)) => {
-                fleet::execute(&job, control, count, &arguments.load, &bundle)?
+                fleet::execute(&job, control, count, &arguments.load, &bundle, own)?
             }
             // What agents of a run that goes on have fetched is not made anew.
             (Agents::Cluster(cluster), Some(bundle)) => {
                 let begun = self.bundle.as_ref().filter(|_| self.resumed);
-                cluster.execute(&job, control, begun.unwrap_or(&bundle))?
+                cluster.execute(&job, control, begun.unwrap_or(&bundle), own)?
             }
-            _ => return Ok((execute(job, control)?, Exit::Passed)),
+            _ => return Ok((execute(job, control)?, None)),
         };
-        let exit = match shared.failure {
-            Some(_) => Exit::AgentsFailed,
-            None => Exit::Passed,
+        Ok((shared.outcome, shared.failure))
+    }
+
+    /// The load of the scenarios that this process runs beside its agents, ready to start.
+    fn own_load(
+        &self,
+        agents: &Agents,
+        program: &ArtilleryProgram,
+    ) -> anyhow::Result<Option<OwnLoad>> {
+        let Some(script) = &self.own else {
+            return Ok(None);
         };
-        Ok((shared.outcome, exit))
+        let drain_timeout = match agents {
+            Agents::Cluster(cluster) => Some(cluster.drain_timeout()),
+            Agents::None | Agents::Threads(_) => None,
+        };
+        let load = &self.arguments.load;
+        // Its chance is its own, lest both loads do the same at the same time.
+        let seed = self.seed ^ OWN_SEED;
+        let plan = drumfire_artillery::plan(script, seed)?.context("the script has no load")?;
+        let own = OwnScenarios {
+            plan: Arc::new(plan),
+            program: Arc::new(self.program(script, program.before().clone(), seed)?),
+            settings: Settings {
+                // The coordinator ends both.
+                max_duration: None,
+                grace_after_end: load.graceful_stop.or(drain_timeout),
+                ..load.settings()
+            },
+        };
+        OwnLoad::prepare(own).map(Some)
     }
 
     fn finish(&self, outcome: &Outcome, reports: &Reports) -> Exit {
@@ -265,29 +317,31 @@ impl Run<'_> {
 
     /// The program, with the variables that `before` set.
     fn prepared(&self, control: &Control) -> anyhow::Result<ArtilleryProgram> {
-        let load = &self.arguments.load;
-        let client = client::config(
-            &self.script,
-            load,
-            client::http2_of(&self.script, self.arguments.http2),
-        )?;
-        let program = |variables| {
-            ArtilleryProgram::new(
-                self.script.clone(),
-                client.clone(),
-                variables,
-                self.facts.run_id.clone(),
-                self.seed,
-                facts::now_s(),
-            )
-        };
+        let program = |variables| self.program(&self.script, variables, self.seed);
         // Whoever began the run has run it.
         if let Some(bundle) = self.bundle.as_ref().filter(|_| self.resumed) {
-            return Ok(program(bundle.run.before.clone()));
+            return program(bundle.run.before.clone());
         }
-        let before = program(Map::new());
-        let before = self.run_section(&before, Section::Before, control)?;
-        Ok(program(before.variables))
+        let before = self.run_section(&program(Map::new())?, Section::Before, control)?;
+        program(before.variables)
+    }
+
+    fn program(
+        &self,
+        script: &Arc<Script>,
+        variables: Map<String, Value>,
+        seed: u64,
+    ) -> anyhow::Result<ArtilleryProgram> {
+        let http2 = client::http2_of(script, self.arguments.http2);
+        let client = client::config(script, &self.arguments.load, http2)?;
+        Ok(ArtilleryProgram::new(
+            script.clone(),
+            client,
+            variables,
+            self.facts.run_id.clone(),
+            seed,
+            facts::now_s(),
+        ))
     }
 
     /// Runs a section and prints its lines.

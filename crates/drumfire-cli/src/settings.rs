@@ -34,8 +34,10 @@ pub use flags::{Flagged, Flags};
 pub use host::{Host, ThisHost};
 pub use names::{ReportFormat, ReportName};
 pub use page::page;
-pub use roles::{AgentSettings, CommandSettings, CoordinatorSettings};
-pub use table::Role;
+pub use roles::{
+    AgentSettings, CommandSettings, CoordinatorSettings, SingleNodeSettings, TestSettings,
+};
+pub use table::{Role, SINGLE_NODE};
 pub use targets::{NoTarget, TargetNames};
 
 use std::collections::BTreeMap;

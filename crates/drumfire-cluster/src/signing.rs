@@ -206,6 +206,11 @@ impl Verifier {
     }
 }
 
+/// What a message says, whoever signed it or not: for those who have no key to check it with.
+pub(crate) fn unverified(message: &[u8]) -> &[u8] {
+    Head::read(message).map_or(message, |head| head.body)
+}
+
 struct Head<'a> {
     nonce: u128,
     expires_ms: u64,
@@ -296,6 +301,15 @@ mod tests {
             verifier.verify("run.1", &message, later_ms),
             Err(Refusal::Expired(5_001))
         );
+    }
+
+    #[test]
+    fn who_has_no_key_can_read_what_is_signed() {
+        let (mut signer, _) = pair();
+        let message = signer.sign("run.1", b"{\"stop\":1}", NOW_MS);
+        assert_eq!(unverified(&message), b"{\"stop\":1}");
+        assert_eq!(unverified(b"{\"stop\":1}"), b"{\"stop\":1}");
+        assert_eq!(unverified(b"drumfire 1\n{}"), b"drumfire 1\n{}");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use drumfire_cluster::{
     AgentPhase, AgentStatus, Epoch, Event, Member, NumberedSnapshot, Status, Update,
 };
 use drumfire_metrics::{
-    Agent, AgentClock, AgentEnding, AgentEvent, AgentEventKind, AgentId, Agents, SaturationWatch,
-    StartSkew,
+    Agent, AgentClock, AgentEnding, AgentEvent, AgentEventKind, AgentId, Agents, DropReason,
+    SaturationWatch, StartSkew,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,8 @@ pub struct Observed {
     started: BTreeSet<Member>,
     /// Those who had a share and have none in the last epoch, with when that began in microseconds of the run.
     parted: Vec<(Member, i64)>,
+    /// Who runs load beside the agents, and how many nanoseconds after the start it began.
+    beside: Option<(Member, u64)>,
 }
 
 impl Observed {
@@ -35,7 +37,13 @@ impl Observed {
         }
     }
 
-    fn accept(&mut self, report: &NumberedSnapshot, agents: &mut Agents) {
+    /// Takes note that load which no agent has began so many nanoseconds after the start.
+    pub fn begin_beside(&mut self, member: Member, late_ns: u64) {
+        self.beside = Some((member, late_ns));
+    }
+
+    /// Takes a part of what one of them did.
+    pub fn accept(&mut self, report: &NumberedSnapshot, agents: &mut Agents) {
         let watch = self.watches.entry(report.member.clone()).or_default();
         agents.report(id(&report.member), &report.snapshot, watch);
         if report.last {
@@ -94,13 +102,29 @@ impl Observed {
         agents.begin_epoch(epoch.number, epoch.from_ns / 1_000, epoch.permille, weights);
     }
 
-    /// Takes how the run ended. `start_us` is its start on the coordinator's clock.
-    pub fn close(self, status: &Status, start_us: u64, agents: &mut Agents) {
+    /// Takes how the run ended, and what all together dropped. `start_us` is its start on the coordinator's clock.
+    pub fn close(
+        self,
+        status: &Status,
+        dropped: &BTreeMap<DropReason, u64>,
+        start_us: u64,
+        agents: &mut Agents,
+    ) {
         for agent in &status.agents {
             let row = agents.rows.entry(id(&agent.member)).or_default();
             self.complete(row, agent);
         }
-        agents.settle(&status.balance.dropped);
+        if let Some((member, late_ns)) = &self.beside {
+            let row = agents.rows.entry(id(member)).or_default();
+            row.version = env!("CARGO_PKG_VERSION").to_owned();
+            row.start_late_ns = Some(*late_ns);
+            // It is the coordinator's clock that the others are compared with.
+            row.clock = Some(AgentClock {
+                offset_ns: 0,
+                error_ns: 0,
+            });
+        }
+        agents.settle(dropped);
         let rows = agents.rows.values();
         let started = rows.filter_map(|row| Some((row.start_late_ns?, row.clock?.error_ns)));
         agents.start_skew = StartSkew::of(&started.collect::<Vec<_>>());

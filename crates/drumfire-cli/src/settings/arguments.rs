@@ -7,7 +7,7 @@ use super::host::Host;
 use super::layers::collect;
 use super::loadstrike::{self, CONFIG_FLAG, Key};
 use super::origin::Written;
-use super::table::{self, ROLES, Role};
+use super::table::{self, ROLES, Role, SINGLE_NODE};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
@@ -31,9 +31,9 @@ pub fn arguments(
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     let role = role_from_environment(&texts, environment, host)?;
-    let takes_settings = texts
-        .first()
-        .is_some_and(|first| ROLES.contains(&first.as_str()) || COMMANDS.contains(&first.as_str()));
+    let takes_settings = texts.first().map(String::as_str).is_some_and(|first| {
+        ROLES.contains(&first) || COMMANDS.contains(&first) || first == SINGLE_NODE
+    });
     if role.is_none() && !takes_settings {
         return Ok(typed);
     }

@@ -88,12 +88,12 @@ impl Layers<'_> {
     /// The role that environment or files choose.
     ///
     /// # Errors
-    /// It is none, or one that `drumfire run` plays without settings.
+    /// It is none.
     pub fn role(&self) -> Result<Option<Role>, SettingsError> {
-        let theirs = mapping::node(&self.theirs)?;
+        let theirs = mapping::role(&self.theirs)?;
         match (self.ours.get("role"), theirs) {
             (Some(ours), Some((_, theirs))) if ours.rank > theirs.rank => role_of(ours).map(Some),
-            (_, Some((node, theirs))) => mapping::role(&self.theirs, node, theirs).map(Some),
+            (_, Some((role, _))) => Ok(Some(role)),
             (Some(ours), None) => role_of(ours).map(Some),
             (None, None) => Ok(None),
         }

@@ -49,13 +49,6 @@ pub enum Means {
     File(Level),
     /// Nothing here, for this reason; a warning says it.
     Nothing(&'static str),
-    /// Nothing yet, and a run without it would be another: an error for coordinators.
-    NotServed {
-        /// What there is instead.
-        reason: &'static str,
-        /// What to do about it.
-        hint: &'static str,
-    },
 }
 
 const NO_LICENCE: Means = Means::Nothing("drumfire asks for no licence");
@@ -83,8 +76,8 @@ pub const KEYS: [Key; 39] = [
         "NodeType",
         &[],
         Means::Role,
-        "`Coordinator` and `1`, `Agent` and `2` are the roles of these names. `SingleNode`, `single` and `0` are an error that \
-         names the `drumfire run` that does the same. \
+        "`Coordinator` and `1`, `Agent` and `2` are the roles of these names. `SingleNode`, `single` and `0` run the whole test in \
+         this process, as `drumfire run` does. \
          An unknown value is an error. A coordinator or agent without `NatsServerUrl` is an error, not a silent run on one node",
     ),
     key("ClusterId", &["ClusteId"], Means::Setting("cluster"), ""),
@@ -93,7 +86,7 @@ pub const KEYS: [Key; 39] = [
         "AgentsCount",
         &[],
         Means::Setting("agents"),
-        "the load is divided among the agents, whatever their number; it is not repeated by each",
+        "the load is divided among the agents, whatever their number; it is not repeated by each. A single node has none",
     ),
     key(
         "NatsServerUrl",
@@ -116,18 +109,15 @@ pub const KEYS: [Key; 39] = [
     key(
         "CoordinatorTargetScenarios",
         &[],
-        Means::NotServed {
-            reason: "the coordinator runs no scenarios",
-            hint: "leave the key out, and agents run them: all, or those of AgentTargetScenarios",
-        },
-        "not served yet: the coordinator runs no scenarios. Unless it is empty, an error there",
+        Means::Setting("coordinator-target-scenarios"),
+        "they run at the same time as the agents', from the same instant on, not after them",
     ),
     key(
         "EnableLocalDevCluster",
         &[],
         Means::LocalCluster,
-        "an error that names the `drumfire run --agents N` that does the same; its agents run at the same time, not one after \
-         another",
+        "where no subcommand is typed, coordinator and `AgentsCount` agents in this process, as `drumfire run --agents N` has them; \
+         they run at the same time, not one after another",
     ),
     key(
         "ClusterCommandTimeoutMs",
@@ -145,8 +135,8 @@ pub const KEYS: [Key; 39] = [
         "RunnerKey",
         &[],
         Means::Setting("run-key"),
-        "no licence: what messages are signed with. Agents that have none are worked with, with a warning, as long as \
-         neither a run key of ours nor `trust-broker` is set",
+        "no licence: what messages are signed with. Agents that have none follow what they cannot check and are heard unsigned, \
+         each with a warning, as long as neither a run key of ours nor `trust-broker` is set",
     ),
     key("TestSuite", &[], Means::Suite, "the first part of `name`"),
     key("TestName", &[], Means::Test, "the second part of `name`"),
@@ -313,9 +303,7 @@ impl Key {
             Means::FileName => Some("report-name"),
             Means::Formats => Some("report-formats"),
             Means::NoReports => Some("report-dir"),
-            Means::LocalCluster | Means::File(_) | Means::Nothing(_) | Means::NotServed { .. } => {
-                None
-            }
+            Means::LocalCluster | Means::File(_) | Means::Nothing(_) => None,
         }
     }
 }

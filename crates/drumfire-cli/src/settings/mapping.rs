@@ -28,28 +28,19 @@ pub type Theirs = BTreeMap<&'static str, Entry>;
 /// Settings by name.
 pub type Ours = BTreeMap<&'static str, Entry>;
 
-/// What LoadStrike's keys make of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Node {
-    /// All of a run, in one process.
-    Single,
-    /// A part of a cluster.
-    Of(Role),
-}
-
-/// The node that the keys choose, with the place that does.
+/// The role that the keys choose, with the place that does.
 ///
 /// # Errors
 /// It is none, or an agent that has agents of its own.
-pub fn node(theirs: &Theirs) -> Result<Option<(Node, &Entry)>, SettingsError> {
+pub fn role(theirs: &Theirs) -> Result<Option<(Role, &Entry)>, SettingsError> {
     let local = local_cluster(theirs)?;
     let Some(entry) = theirs.get("NodeType") else {
-        return Ok(local.map(|local| (Node::Single, local)));
+        return Ok(local.map(|local| (Role::SingleNode, local)));
     };
-    let node = match text(entry).to_ascii_lowercase().as_str() {
-        "single" | "singlenode" | "0" => Node::Single,
-        "coordinator" | "1" => Node::Of(Role::Coordinator),
-        "agent" | "2" => Node::Of(Role::Agent),
+    let role = match text(entry).to_ascii_lowercase().as_str() {
+        "single" | "singlenode" | "0" => Role::SingleNode,
+        "coordinator" | "1" => Role::Coordinator,
+        "agent" | "2" => Role::Agent,
         _ => {
             let reason = Reason::from(format!(
                 "'{}' is none of SingleNode, Coordinator, Agent",
@@ -58,48 +49,11 @@ pub fn node(theirs: &Theirs) -> Result<Option<(Node, &Entry)>, SettingsError> {
             return Err(SettingsError::value("NodeType", &entry.origin, reason));
         }
     };
-    match (node, local) {
-        (Node::Of(Role::Agent), Some(local)) => Err(no_local_cluster(local, Role::Agent)),
-        (_, Some(local)) => Ok(Some((Node::Single, local))),
-        (node, None) => Ok(Some((node, entry))),
+    match (role, local) {
+        (Role::Agent, Some(local)) => Err(no_local_cluster(local, Role::Agent)),
+        (_, Some(local)) => Ok(Some((Role::SingleNode, local))),
+        (role, None) => Ok(Some((role, entry))),
     }
-}
-
-/// The role of a node that `entry` chose.
-///
-/// # Errors
-/// It is a run in one process, which takes no settings: what to type instead is said.
-pub fn role(theirs: &Theirs, node: Node, entry: &Entry) -> Result<Role, SettingsError> {
-    match node {
-        Node::Of(role) => Ok(role),
-        Node::Single => Err(in_one_process(theirs, entry)?),
-    }
-}
-
-fn in_one_process(theirs: &Theirs, entry: &Entry) -> Result<SettingsError, SettingsError> {
-    let (name, agents) = match local_cluster(theirs)? {
-        Some(_) => {
-            let agents = theirs.get("AgentsCount").map_or("1", text);
-            ("EnableLocalDevCluster", format!(" --agents {agents}"))
-        }
-        None => ("NodeType", String::new()),
-    };
-    let without = theirs.get("WithoutReports");
-    let without = without
-        .map(|entry| on("WithoutReports", entry))
-        .transpose()?;
-    let reports = match without {
-        Some(true) => String::new(),
-        _ => {
-            let folder = theirs.get("ReportFolder").map_or(REPORT_FOLDER, text);
-            format!(" --report-dir {folder}")
-        }
-    };
-    let reason = Reason::hint(
-        "a run in one process is a command and takes no settings",
-        format!("drumfire run SCRIPT{agents}{reports} does the same"),
-    );
-    Ok(SettingsError::value(name, &entry.origin, reason))
 }
 
 /// Maps keys onto the settings of a role.
@@ -131,7 +85,8 @@ impl<'a> Mapping<'a> {
     /// # Errors
     /// A value is wrong, or two contradict each other.
     pub fn keys(&mut self) -> Result<(), SettingsError> {
-        if let Some(local) = local_cluster(self.theirs)? {
+        let local = local_cluster(self.theirs)?;
+        if let Some(local) = local.filter(|_| self.role != Role::SingleNode) {
             return Err(no_local_cluster(local, self.role));
         }
         for key in &KEYS {
@@ -140,6 +95,9 @@ impl<'a> Mapping<'a> {
             }
         }
         self.title();
+        if self.role == Role::SingleNode {
+            self.agents_of_one_process(local.is_some());
+        }
         Ok(())
     }
 
@@ -187,13 +145,6 @@ impl<'a> Mapping<'a> {
                 let name = self.report_name(text(entry));
                 self.offer("report-name", with_text(entry, name))
             }
-            Means::NotServed { reason, hint } => match self.role {
-                Role::Coordinator => {
-                    let reason = Reason::hint(format!("not served yet: {reason}"), hint);
-                    Err(SettingsError::value(key.name, &entry.origin, reason))
-                }
-                Role::Agent | Role::Command => Ok(()),
-            },
             Means::Nothing(reason) => {
                 self.no_effect(key, entry, reason);
                 Ok(())
@@ -205,6 +156,25 @@ impl<'a> Mapping<'a> {
             | Means::Test
             | Means::NoReports
             | Means::File(_) => Ok(()),
+        }
+    }
+
+    /// A single node runs alone, whatever the others of its cluster count; a local cluster has one agent at least.
+    fn agents_of_one_process(&mut self, local: bool) {
+        match local {
+            true => {
+                let one = || by_default("1".to_owned());
+                self.ours.entry("agents").or_insert_with(one);
+            }
+            false => {
+                for name in [
+                    "agents",
+                    "agent-target-scenarios",
+                    "coordinator-target-scenarios",
+                ] {
+                    self.ours.remove(name);
+                }
+            }
         }
     }
 
@@ -320,7 +290,7 @@ impl<'a> Mapping<'a> {
     }
 
     fn reports(&mut self) -> Result<(), SettingsError> {
-        if self.role != Role::Coordinator {
+        if !matches!(self.role, Role::Coordinator | Role::SingleNode) {
             return Ok(());
         }
         let without = self.theirs.get("WithoutReports");
@@ -337,7 +307,7 @@ impl<'a> Mapping<'a> {
             return Ok(());
         }
         let asked = ["report-dir", "output", "json", "html", "csv", "junit"];
-        let chosen = node(self.theirs)?.is_some_and(|(node, _)| node == Node::Of(self.role));
+        let chosen = role(self.theirs)?.is_some_and(|(role, _)| role == self.role);
         if chosen && !asked.iter().any(|name| self.ours.contains_key(name)) {
             self.ours
                 .insert("report-dir", by_default(REPORT_FOLDER.to_owned()));
@@ -357,7 +327,7 @@ impl<'a> Mapping<'a> {
     fn trust(&mut self) {
         let key = self.ours.get("run-key");
         let needless = match self.role {
-            Role::Command => true,
+            Role::Command | Role::SingleNode => true,
             Role::Agent => key.is_some(),
             Role::Coordinator => key.is_some_and(|key| key.rank.ours),
         };

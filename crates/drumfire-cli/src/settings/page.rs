@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 const INTRODUCTION: &str = "\
 # Settings
 
-What coordinators, agents and the commands to them are set to. `drumfire run` takes flags only. Limits that cannot be set stand
+What coordinators, agents and the commands to them are set to. `drumfire run` takes flags only; the same in one process with
+settings, `single-node` below, is what LoadStrike's keys may ask for. Limits that cannot be set stand
 in [limits](limits.md), the other flags in [the command line](cli.md), what a script sets in
 [the script language](artillery.md).
 
@@ -30,8 +31,8 @@ Items of a list stand between commas, or in a list of the file. Durations are se
 environment or the `-file` form is the place for them. A file that holds a secret holds nothing else; a line break at its end
 is not part of it.
 
-Without a subcommand, `drumfire` takes the role that `DRUMFIRE_ROLE`, `role` in the settings file or LoadStrike's `NodeType`
-names.
+Without a subcommand, `drumfire` takes the role that `DRUMFIRE_ROLE`, `role` in the settings file or LoadStrike's `NodeType` or
+`EnableLocalDevCluster` names.
 ";
 
 const LOADSTRIKE: &str = "
@@ -50,7 +51,8 @@ They work as they are, below ours where both are set in the same way:
 same. Of a flag that is typed twice the last one holds. A key that has no meaning here draws a warning, an unknown one is an
 error, and so are two spellings of a key that disagree.
 
-Where LoadStrike has scenarios in its image, ours has scripts in `/drumfire/scripts`.
+Where LoadStrike has scenarios in its image, ours has scripts in `/drumfire/scripts`. See
+[coming from LoadStrike](../guides/from-loadstrike.md).
 
 | key | sets | what differs |
 |---|---|---|
@@ -119,7 +121,7 @@ fn key_row(page: &mut String, key: &Key) {
     let names: Vec<String> = key.names().map(|name| format!("`{name}`")).collect();
     let (sets, differs) = match key.means {
         Means::Nothing(reason) => ("nothing".to_owned(), reason),
-        Means::NotServed { .. } | Means::LocalCluster => ("nothing".to_owned(), ""),
+        Means::LocalCluster => ("agents in this process".to_owned(), ""),
         Means::Role => ("the role".to_owned(), ""),
         Means::File(_) => ("more keys".to_owned(), ""),
         _ => {

@@ -12,6 +12,7 @@ use crate::files::{FolderReports, ReportArguments};
 use drumfire_cluster::{Policy, Timing, WarmUp};
 use drumfire_protocols::AllowedTargets;
 use std::io;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Where a container image has its scripts.
@@ -65,6 +66,17 @@ pub struct TestSettings {
     pub fail_on_errors: bool,
 }
 
+/// What a run in one process is set to.
+#[derive(Debug, Clone)]
+pub struct SingleNodeSettings {
+    /// The script, and files to merge over it.
+    pub scripts: Vec<String>,
+    /// How many agents of this process share the load; none where it runs alone.
+    pub agents: Option<NonZeroU32>,
+    /// What is run, and what is reported.
+    pub test: TestSettings,
+}
+
 /// What an agent is set to.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
@@ -108,6 +120,20 @@ impl RoleSettings for CoordinatorSettings {
             policy: policy(values),
             paused: values.switch("paused"),
             timing: timing(values)?,
+            test: TestSettings::from_values(values)?,
+        })
+    }
+}
+
+impl RoleSettings for SingleNodeSettings {
+    const ROLE: Role = Role::SingleNode;
+
+    fn from_values(values: &Values, host: &dyn Host) -> Result<Self, SettingsError> {
+        let local = values.rank("agents").is_some();
+        let agents = values.count("agents").filter(|_| local);
+        Ok(SingleNodeSettings {
+            scripts: scripts(values, host)?,
+            agents: agents.and_then(NonZeroU32::new),
             test: TestSettings::from_values(values)?,
         })
     }
@@ -266,12 +292,21 @@ fn scripts(values: &Values, host: &dyn Host) -> Result<Vec<String>, SettingsErro
     match (main, found.as_slice()) {
         (Some(main), _) => Ok(vec![format!("{SCRIPT_FOLDER}/{main}")]),
         (None, [only]) => Ok(vec![format!("{SCRIPT_FOLDER}/{only}")]),
-        (None, []) => Err(SettingsError::Missing {
-            name: "script",
-            hint: format!(
-                "give a script, DRUMFIRE_SCRIPT or `script` in the settings file, or put one into {SCRIPT_FOLDER}"
-            ),
-        }),
+        (None, []) => {
+            let mut there: Vec<&str> = names.iter().map(String::as_str).collect();
+            there.retain(|name| !name.starts_with('.'));
+            there.sort_unstable();
+            let there = match there.as_slice() {
+                [] => String::new(),
+                _ => format!(", which has {} and no script", there.join(", ")),
+            };
+            Err(SettingsError::Missing {
+                name: "script",
+                hint: format!(
+                    "give a script, DRUMFIRE_SCRIPT or `script` in the settings file, or put one into {SCRIPT_FOLDER}{there}"
+                ),
+            })
+        }
         (None, several) => Err(values.error(
             "script",
             Reason::hint(

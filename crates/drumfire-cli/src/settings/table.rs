@@ -15,6 +15,8 @@ pub enum Role {
     Agent,
     /// `drumfire stop`, `status`, `scale` and `resume`.
     Command,
+    /// All of a run in one process, as LoadStrike's `SingleNode` and its local cluster are.
+    SingleNode,
 }
 
 impl Role {
@@ -24,6 +26,7 @@ impl Role {
             Role::Coordinator => Some("coordinator"),
             Role::Agent => Some("agent"),
             Role::Command => None,
+            Role::SingleNode => Some(SINGLE_NODE),
         }
     }
 
@@ -140,9 +143,21 @@ pub const POLICIES: [&str; 3] = ["rebalance", "continue", "abort"];
 /// The values of `role`.
 pub const ROLES: [&str; 2] = ["coordinator", "agent"];
 
+/// The subcommand of [`Role::SingleNode`], which no help shows: only LoadStrike's keys choose it.
+pub const SINGLE_NODE: &str = "single-node";
+
 const COORDINATOR: &[Role] = &[Role::Coordinator];
+/// Whoever has the script and writes the reports.
+const RUNNER: &[Role] = &[Role::Coordinator, Role::SingleNode];
 const AGENT: &[Role] = &[Role::Agent];
 const ALL: &[Role] = &[Role::Coordinator, Role::Agent, Role::Command];
+/// Whoever reads a settings file.
+const EVERYBODY: &[Role] = &[
+    Role::Coordinator,
+    Role::Agent,
+    Role::Command,
+    Role::SingleNode,
+];
 
 const SWITCH: Kind = Kind::Switch;
 const COUNT: Kind = Kind::Count {
@@ -156,13 +171,13 @@ const SECRET: Kind = Kind::Secret { least_bytes: 1 };
 const NAMES: Kind = Kind::List(Item::Text);
 
 /// All settings, in the order of help and reference.
-pub const TABLE: [Setting; 53] = [
+pub const TABLE: [Setting; 54] = [
     Setting {
         name: "settings",
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: ALL,
+        roles: EVERYBODY,
         section: Section::General,
         meaning: "Take settings from this YAML or JSON file; flags and environment win over it",
     },
@@ -181,7 +196,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "SCRIPT",
         kind: Kind::List(Item::Path),
         fallback: Fallback::Told("what is in /drumfire/scripts: main.yml, or the only script"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Run,
         meaning: "The script; further files are merged over it",
     },
@@ -190,7 +205,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "NAME",
         kind: Kind::Text,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Run,
         meaning: "Name the run in its reports; else the script does",
     },
@@ -208,7 +223,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "NAMES",
         kind: NAMES,
         fallback: Fallback::Told("all"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Run,
         meaning: "Run only these scenarios of the script",
     },
@@ -216,10 +231,20 @@ pub const TABLE: [Setting; 53] = [
         name: "agent-target-scenarios",
         value_name: "NAMES",
         kind: NAMES,
-        fallback: Fallback::Told("all of these"),
-        roles: COORDINATOR,
+        fallback: Fallback::Told("all of these that the coordinator does not run"),
+        roles: RUNNER,
         section: Section::Run,
-        meaning: "Of these, those that every agent runs",
+        meaning: "Of these, those that every agent runs, each its share of the load",
+    },
+    Setting {
+        name: "coordinator-target-scenarios",
+        value_name: "NAMES",
+        kind: NAMES,
+        fallback: Fallback::Told("none"),
+        roles: RUNNER,
+        section: Section::Run,
+        meaning: "Of these, those that the coordinator runs itself and no agent does, with the whole load of the script beside \
+                  that of the agents",
     },
     Setting {
         name: "warm-up-duration",
@@ -253,7 +278,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "N",
         kind: COUNT,
         fallback: Fallback::Text("1"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Cluster,
         meaning: "How many agents run the load",
     },
@@ -429,8 +454,9 @@ pub const TABLE: [Setting; 53] = [
         fallback: Fallback::Text("false"),
         roles: ALL,
         section: Section::Security,
-        meaning: "Work with members that have no run key through a broker on another host: whoever reaches the broker \
-                  can then aim the agents",
+        meaning: "Trust the broker where there is no run key: work through one on another host, follow what is signed without \
+                  checking it, and take unsigned reports where agents have none. Whoever reaches the broker can then \
+                  aim such agents and pose as one",
     },
     Setting {
         name: "allow-targets",
@@ -534,7 +560,7 @@ pub const TABLE: [Setting; 53] = [
             least: Duration::ZERO,
         },
         fallback: Fallback::Told("as long as they need, and 30s after a stop"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Timing,
         meaning: "How long running iterations may go on once the load has ended or was stopped",
     },
@@ -543,7 +569,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "FOLDER",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write the reports into this folder, made if it is not there",
     },
@@ -552,7 +578,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "s3://BUCKET/FOLDER",
         kind: Kind::Text,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write the reports into a folder for the run below this one, in an object store that speaks S3",
     },
@@ -561,7 +587,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "FORMATS",
         kind: Kind::List(Item::Choice(&ReportFormat::NAMES)),
         fallback: Fallback::Told("all of them"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Which reports the folder gets",
     },
@@ -570,7 +596,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "NAME",
         kind: Kind::FileName,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "What the names of the folder's files begin with; {time} in it stands for when the run began",
     },
@@ -579,7 +605,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write Artillery's JSON report to this file, or into this folder",
     },
@@ -588,7 +614,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write the whole result to this file, for drumfire report and compare",
     },
@@ -597,7 +623,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write a page with charts to this file; it needs no network to open",
     },
@@ -606,7 +632,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "PREFIX",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write PREFIX-timeline.csv, PREFIX-endpoints.csv and PREFIX-agents.csv",
     },
@@ -615,7 +641,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "FILE",
         kind: Kind::Path,
         fallback: Fallback::Nothing,
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Write checks and errors as JUnit XML to this file",
     },
@@ -624,7 +650,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "BOOL",
         kind: SWITCH,
         fallback: Fallback::Text("false"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Print no report, only what the script logs",
     },
@@ -633,7 +659,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "BOOL",
         kind: SWITCH,
         fallback: Fallback::Text("false"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Fail when the generator instead of the target was the limit",
     },
@@ -642,7 +668,7 @@ pub const TABLE: [Setting; 53] = [
         value_name: "BOOL",
         kind: SWITCH,
         fallback: Fallback::Text("false"),
-        roles: COORDINATOR,
+        roles: RUNNER,
         section: Section::Reports,
         meaning: "Fail when any request or user failed",
     },

@@ -11,6 +11,7 @@ use drumfire_cluster::{Policy, Timing, WarmUp};
 use drumfire_protocols::{AllowedHost, AllowedTarget, AllowedTargets};
 use std::collections::BTreeSet;
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 

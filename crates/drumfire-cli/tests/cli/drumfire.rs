@@ -117,14 +117,7 @@ impl Folder {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self.command(arguments).spawn().expect("the binary starts");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        Running {
-            child,
-            stdout,
-            stderr,
-        }
+        Running::of(self.command(arguments))
     }
 }
 
@@ -143,6 +136,26 @@ impl Ended {
 }
 
 impl Running {
+    /// Starts a command.
+    pub fn of(mut command: Command) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        Running {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line on standard output that contains `text`; gives it.
     pub fn wait_for(&mut self, text: &str) -> String {
         wait_for(&mut self.stdout, text)

@@ -188,13 +188,13 @@ fn a_wrong_setting_is_a_wrong_command_line() {
         ),
         (
             &["coordinator", "a.yml", "--nats", "broker"],
-            ("LoadStrike__CoordinatorTargetScenarios", "buy"),
-            "not served yet: the coordinator runs no scenarios",
+            ("LoadStrike__AgentsCount", "many"),
+            "agents from LoadStrike__AgentsCount: 'many' is no whole number",
         ),
         (
             &[],
             ("LoadStrike__NodeType", "SingleNode"),
-            "hint: drumfire run SCRIPT --report-dir ./reports does the same",
+            "script is not set",
         ),
     ];
     let folder = Folder::new();

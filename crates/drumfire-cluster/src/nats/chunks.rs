@@ -5,6 +5,7 @@
 //! are together, the seal, and its bytes; numbers are big-endian. The seal is the run key's over the subject and all the rest
 //! of the chunk, and without a key their SHA-256. The version rule: a reader takes its own version alone.
 
+use super::options::NatsOptions;
 use crate::outbox::MAX_IN_FLIGHT;
 use crate::signing::{RunKey, SEAL_BYTES};
 use crate::snapshot_wire::MAX_SNAPSHOT_BYTES;
@@ -112,7 +113,7 @@ struct Head {
 }
 
 /// Reads a chunk: its head, and its bytes.
-fn read(subject: &str, payload: &Bytes, key: Option<&RunKey>) -> Result<(Head, Bytes), ChunkError> {
+fn read(subject: &str, payload: &Bytes, seals: &Seals) -> Result<(Head, Bytes), ChunkError> {
     let (head, rest) = payload
         .split_first_chunk::<HEAD_BYTES>()
         .ok_or(ChunkError::Head)?;
@@ -122,11 +123,12 @@ fn read(subject: &str, payload: &Bytes, key: Option<&RunKey>) -> Result<(Head, B
     if !head.starts_with(&MAGIC) || head[MAGIC.len()] != VERSION {
         return Err(ChunkError::Head);
     }
-    let sealed = match key {
-        Some(key) => key.is_sealed(subject, &[head, piece], found),
-        None => *found == digest(subject, head, piece),
+    let whole = || *found == digest(subject, head, piece);
+    let good = match &seals.key {
+        Some(key) => key.is_sealed(subject, &[head, piece], found) || (seals.trusts && whole()),
+        None => whole(),
     };
-    if !sealed {
+    if !good {
         return Err(ChunkError::Seal);
     }
     let word = |at: usize| head[at..].first_chunk().copied().map(u32::from_be_bytes);
@@ -156,10 +158,28 @@ fn read(subject: &str, payload: &Bytes, key: Option<&RunKey>) -> Result<(Head, B
     }
 }
 
+/// Which seals are good.
+#[derive(Debug)]
+pub(super) struct Seals {
+    /// Those of this key; without one, digests.
+    key: Option<RunKey>,
+    /// Digests beside a key, too: of members who have none.
+    trusts: bool,
+}
+
+impl Seals {
+    pub(super) fn of(options: &NatsOptions) -> Self {
+        Self {
+            key: options.key.clone(),
+            trusts: options.trust_broker,
+        }
+    }
+}
+
 /// Puts chunks together.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    key: Option<RunKey>,
+    seals: Seals,
     /// By the subject, which is a member's, and the snapshot's number.
     partials: HashMap<String, BTreeMap<u64, Partial>>,
     bytes: usize,
@@ -176,9 +196,9 @@ struct Partial {
 }
 
 impl Assembly {
-    pub(super) fn new(key: Option<RunKey>) -> Self {
+    pub(super) fn new(seals: Seals) -> Self {
         Self {
-            key,
+            seals,
             partials: HashMap::new(),
             bytes: 0,
             max_bytes: MAX_PARTIAL_BYTES,
@@ -195,7 +215,7 @@ impl Assembly {
         subject: &str,
         payload: &Bytes,
     ) -> Result<Option<Bytes>, ChunkError> {
-        let (head, piece) = read(subject, payload, self.key.as_ref())?;
+        let (head, piece) = read(subject, payload, &self.seals)?;
         if head.count == 1 {
             return Ok(Some(piece));
         }
@@ -288,6 +308,11 @@ mod tests {
         RunKey::new(b"sixteen bytes or more").expect("a long key")
     }
 
+    fn assembly(key: Option<RunKey>) -> Assembly {
+        let trusts = false;
+        Assembly::new(Seals { key, trusts })
+    }
+
     fn chunks(number: u64, bytes: &[u8], key: Option<&RunKey>) -> Vec<Bytes> {
         let chunks = split("run.snapshot.a.1", number, bytes, 0, key);
         chunks.map(|chunk| chunk.payload.into()).collect()
@@ -297,7 +322,7 @@ mod tests {
     fn what_is_altered_or_elsewhere_is_refused() {
         for key in [None, Some(key())] {
             let chunk = &chunks(7, b"snapshot", key.as_ref())[0];
-            let mut assembly = Assembly::new(key.clone());
+            let mut assembly = assembly(key.clone());
             let whole = assembly.take("run.snapshot.a.1", chunk);
             assert_eq!(whole, Ok(Some(Bytes::from_static(b"snapshot"))));
             let elsewhere = assembly.take("run.snapshot.a.2", chunk);
@@ -312,13 +337,31 @@ mod tests {
             assert_eq!(nothing, Err(ChunkError::Head));
         }
         let of_a_stranger = &chunks(7, b"snapshot", None)[0];
-        let refused = Assembly::new(Some(key())).take("run.snapshot.a.1", of_a_stranger);
+        let refused = assembly(Some(key())).take("run.snapshot.a.1", of_a_stranger);
+        assert_eq!(refused, Err(ChunkError::Seal));
+    }
+
+    #[test]
+    fn where_the_broker_is_trusted_members_without_a_key_are_heard() {
+        let mut trusting = Assembly::new(Seals {
+            key: Some(key()),
+            trusts: true,
+        });
+        let whole = Ok(Some(Bytes::from_static(b"snapshot")));
+        for key in [None, Some(key())] {
+            let chunk = &chunks(7, b"snapshot", key.as_ref())[0];
+            assert_eq!(trusting.take("run.snapshot.a.1", chunk), whole);
+        }
+        // Of another key is nobody's.
+        let other = RunKey::new(b"another of sixteen bytes").expect("a long key");
+        let chunk = &chunks(7, b"snapshot", Some(&other))[0];
+        let refused = trusting.take("run.snapshot.a.1", chunk);
         assert_eq!(refused, Err(ChunkError::Seal));
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut assembly = Assembly::new(None);
+        let mut assembly = assembly(None);
         assembly.max_bytes_per_member = 4 * MIN_CHUNK_BYTES;
         assembly.max_bytes = 6 * MIN_CHUNK_BYTES;
         let bytes = vec![1; 3 * MIN_CHUNK_BYTES];
@@ -358,7 +401,7 @@ mod tests {
             order in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
             let chunks = chunks(3, &bytes, Some(&key()));
-            let mut assembly = Assembly::new(Some(key()));
+            let mut assembly = assembly(Some(key()));
             let mut whole = Vec::new();
             let some = order.iter().filter(|_| chunks.len() > 1).map(|index| index.get(&chunks));
             for chunk in some.chain(&chunks) {

@@ -12,9 +12,10 @@ use crate::link::{CoordinatorLink, Mail, Persisted};
 use crate::member::{Digest, Member};
 use crate::messages::{Command, Directive, Heartbeat, Invitation, Reply};
 use crate::record::{Fact, LatestRun};
+use crate::roster::MAX_MEMBERS;
 use crate::wire::{read_command, read_heartbeat, write_directive, write_invitation, write_reply};
 use async_nats::{Message, Subject, Subscriber};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::mpsc;
 
 /// Commands that wait for their replies; the oldest is then left without.
@@ -38,6 +39,8 @@ pub struct NatsCoordinator {
     locked: Answers,
     next_command: u64,
     unanswered: VecDeque<(u64, Subject)>,
+    /// Whose reports are taken without a signature, as far as it was told.
+    unsigned: BTreeSet<Member>,
 }
 
 /// Answers of the broker that wait for the coordinator.
@@ -90,6 +93,7 @@ impl NatsCoordinator {
             locked: mpsc::unbounded_channel(),
             next_command: 0,
             unanswered: VecDeque::new(),
+            unsigned: BTreeSet::new(),
         };
         Ok((coordinator, record))
     }
@@ -101,13 +105,31 @@ impl NatsCoordinator {
 
     fn heartbeat(&mut self, message: &Message) -> Option<Heartbeat> {
         let subject = message.subject.as_str();
-        let heartbeat = self.guard.read(subject, &message.payload, read_heartbeat)?;
+        let read = self
+            .guard
+            .read_report(subject, &message.payload, read_heartbeat);
+        let (heartbeat, signed) = read?;
         match Name::new(&heartbeat.member.agent) {
-            Ok(_) => Some(heartbeat),
+            Ok(_) => {
+                if !signed {
+                    self.tell_unsigned(&heartbeat.member);
+                }
+                Some(heartbeat)
+            }
             Err(error) => {
                 self.guard.refused.count("not readable", &error.to_string());
                 None
             }
+        }
+    }
+
+    /// Tells, once of each, who takes part without the key that this coordinator has.
+    fn tell_unsigned(&mut self, member: &Member) {
+        let tells = self.guard.takes_unsigned_reports() && self.unsigned.len() < MAX_MEMBERS;
+        if tells && self.unsigned.insert(member.clone()) {
+            self.broker.tell(format!(
+                "agent {member} has no run key: what it reports is taken unsigned"
+            ));
         }
     }
 

@@ -1,8 +1,12 @@
 //! Who may be believed: messages are signed with the run key and verified, and what is refused is counted by reason and told,
 //! at most one line a second.
+//!
+//! Where the broker is trusted ([`NatsOptions::trust_broker`]), members without a key take part beside those who have one: they
+//! read what is signed without checking it, and what they report is taken unsigned. Commands and directives never are, by
+//! anyone who has the key.
 
 use super::options::NatsOptions;
-use crate::signing::{Refusal, Signer, Verifier};
+use crate::signing::{Refusal, Signer, Verifier, unverified};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,6 +21,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Guard {
     keyed: Option<(Signer, Verifier)>,
+    trusts: bool,
     wall_ms: fn() -> u64,
     pub(super) refused: Refused,
 }
@@ -29,6 +34,7 @@ impl Guard {
         });
         Self {
             keyed,
+            trusts: options.trust_broker,
             wall_ms: options.wall_ms,
             refused: Refused::default(),
         }
@@ -49,10 +55,42 @@ impl Guard {
         message: &[u8],
         read: impl FnOnce(&[u8]) -> Result<T, E>,
     ) -> Option<T> {
-        let body = match &mut self.keyed {
+        let body = self.body(subject, message);
+        self.understood(body, read)
+    }
+
+    /// The same of what an agent reports, which may be unsigned where the broker is trusted; with it, whether it is signed.
+    pub(super) fn read_report<T, E: std::error::Error>(
+        &mut self,
+        subject: &str,
+        message: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Option<(T, bool)> {
+        let (body, signed) = match self.body(subject, message) {
+            Err(Refusal::Unsigned) if self.trusts => (Ok(message), false),
+            body => (body, self.keyed.is_some()),
+        };
+        Some((self.understood(body, read)?, signed))
+    }
+
+    /// Whether messages are signed here, and those who have no key are worked with all the same.
+    pub(super) fn takes_unsigned_reports(&self) -> bool {
+        self.keyed.is_some() && self.trusts
+    }
+
+    fn body<'a>(&mut self, subject: &str, message: &'a [u8]) -> Result<&'a [u8], Refusal> {
+        match &mut self.keyed {
+            None if self.trusts => Ok(unverified(message)),
             None => Ok(message),
             Some((_, verifier)) => verifier.verify(subject, message, (self.wall_ms)()),
-        };
+        }
+    }
+
+    fn understood<T, E: std::error::Error>(
+        &mut self,
+        body: Result<&[u8], Refusal>,
+        read: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Option<T> {
         let body = match body {
             Ok(body) => body,
             Err(refusal) => {

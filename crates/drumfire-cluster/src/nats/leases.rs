@@ -2,7 +2,7 @@
 //! and a coordinator that locks it one comes first, and the other knows.
 
 use super::broker::{Attempts, Broker};
-use super::record::{find, sealed, unsealed};
+use super::record::{find, is_unsealed, sealed, unsealed};
 use crate::lease::{Lease, LockId};
 use crate::wire::{read_lease, write_lease};
 use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
@@ -56,7 +56,10 @@ async fn read(broker: &Broker, store: &Store, key: &str) -> Result<(Lease, u64),
     let Some(entry) = entry else {
         return Ok((Lease::default(), 0));
     };
-    let body = unsealed(broker.options.key.as_ref(), key, &entry.value);
+    // Agents without a run key seal nothing, and are worked with where the broker is trusted.
+    let taken = broker.options.trust_broker && is_unsealed(&entry.value);
+    let run_key = broker.options.key.as_ref().filter(|_| !taken);
+    let body = unsealed(run_key, key, &entry.value);
     let body = body.ok_or("it was not written with this run key")?;
     let lease = read_lease(body).map_err(|error| error.to_string())?;
     Ok((lease, entry.revision))

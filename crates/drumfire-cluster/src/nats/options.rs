@@ -26,7 +26,8 @@ pub struct NatsOptions {
     pub group: Name,
     /// The secret that the cluster's members share.
     pub key: Option<RunKey>,
-    /// Whether a broker that is not on this host may be trusted although there is no run key.
+    /// Whether a broker that is not on this host may be trusted although there is no run key, and what agents without one
+    /// report is taken where there is one.
     pub trust_broker: bool,
     /// How long to try before the first connection; afterwards it is tried for ever.
     pub patience: Duration,

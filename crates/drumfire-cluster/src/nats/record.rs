@@ -346,6 +346,12 @@ pub(super) fn sealed(key: Option<&RunKey>, place: &str, writer: u64, body: &[u8]
     value
 }
 
+/// Whether a value was written without a key.
+pub(super) fn is_unsealed(value: &[u8]) -> bool {
+    let head = value.split(|byte| *byte == b'\n').next();
+    head.is_some_and(|head| head.ends_with(format!(" {NO_SEAL}").as_bytes()))
+}
+
 /// Reads [`sealed`]; none when it was not written with this key.
 pub(super) fn unsealed<'a>(key: Option<&RunKey>, place: &str, value: &'a [u8]) -> Option<&'a [u8]> {
     let end = value.iter().position(|byte| *byte == b'\n')?;

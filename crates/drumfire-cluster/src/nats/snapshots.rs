@@ -1,7 +1,7 @@
 //! The stream of a cluster's snapshots: agents write it, coordinators read it to its end and then follow it.
 
 use super::broker::{Broker, NatsError};
-use super::chunks::Assembly;
+use super::chunks::{Assembly, Seals};
 use super::guard::chain;
 use super::names::Name;
 use super::reading::Reading;
@@ -53,7 +53,7 @@ impl Snapshots {
         let filter = broker.places.run(run).snapshots();
         Ok(Self {
             reading: Reading::new(broker.clone(), config, filter),
-            assembly: Assembly::new(broker.options.key.clone()),
+            assembly: Assembly::new(Seals::of(&broker.options)),
         })
     }
 

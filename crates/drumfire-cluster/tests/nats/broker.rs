@@ -73,7 +73,8 @@ impl Drop for Server {
     }
 }
 
-fn program() -> Option<PathBuf> {
+/// The path of a nats-server, if there is one.
+pub fn program() -> Option<PathBuf> {
     static TOLD: Once = Once::new();
     if let Some(program) = std::env::var_os(PROGRAM) {
         return Some(program.into());

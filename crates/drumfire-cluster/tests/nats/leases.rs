@@ -4,14 +4,14 @@ use crate::{Server, connect, join, key, listening, member, open, our_key, within
 use drumfire_cluster::nats::{Broker, NatsCoordinator};
 use drumfire_cluster::{AgentLink, AgentMail, CoordinatorLink, LockId, Mail};
 
-const NEVER: LockId = LockId { term: 0, number: 0 };
+pub const NEVER: LockId = LockId { term: 0, number: 0 };
 
-fn lock(number: u64) -> LockId {
+pub fn lock(number: u64) -> LockId {
     LockId { term: 1, number }
 }
 
 /// Locks the member's lease; gives how far it was extended before.
-async fn locked(coordinator: &mut NatsCoordinator, lock: LockId) -> u64 {
+pub async fn locked(coordinator: &mut NatsCoordinator, lock: LockId) -> u64 {
     coordinator.lock(&member(), lock).await;
     within(async {
         loop {

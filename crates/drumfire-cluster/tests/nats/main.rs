@@ -6,6 +6,7 @@ mod access;
 mod leases;
 mod memory;
 mod messages;
+mod trust;
 
 use broker::Server;
 use drumfire_cluster::nats::{

@@ -58,7 +58,11 @@ const WORTHS: [(&str, &str, Worth); 44] = [
         "a",
         Same(&[("DRUMFIRE_AGENT_TARGET_SCENARIOS", "a")]),
     ),
-    ("CoordinatorTargetScenarios", " ", Same(&[])),
+    (
+        "CoordinatorTargetScenarios",
+        "b",
+        Same(&[("DRUMFIRE_COORDINATOR_TARGET_SCENARIOS", "b")]),
+    ),
     ("EnableLocalDevCluster", "false", Same(&[])),
     (
         "ClusterCommandTimeoutMs",
@@ -306,54 +310,52 @@ fn without_reports_there_are_none_but_those_of_ours() {
 }
 
 #[test]
-fn a_run_in_one_process_is_a_command() {
-    let error = |variables: &[(&str, &str)]| {
-        let given = Given::default().variables(variables);
-        let host = TestHost::default();
+fn a_run_in_one_process_takes_settings() {
+    let read = |variables: &[(&str, &str)]| {
+        let given = Given::default()
+            .variables(variables)
+            .file("/drumfire/scripts/orders.yml", "")
+            .variable("LoadStrike__AgentsCount", "4")
+            .variable("LoadStrike__TargetScenarios", "a")
+            .variable("LoadStrike__AgentTargetScenarios", "b")
+            .variable("LoadStrike__CoordinatorTargetScenarios", "c");
+        let host = TestHost {
+            files: given.files.clone(),
+        };
         let role = role_from_environment(&[], &given.environment, &host);
-        role.expect_err("no role").to_string()
+        assert_eq!(role.unwrap(), Some(Role::SingleNode), "{variables:?}");
+        let (settings, warnings) = given.read::<SingleNodeSettings>().unwrap();
+        assert_eq!(warnings, [""; 0]);
+        assert_eq!(settings.scripts, ["/drumfire/scripts/orders.yml"]);
+        assert_eq!(settings.test.reports.report_dir, Some("./reports".into()));
+        let targets = settings.test.targets;
+        let names = [targets.all, targets.agents, targets.coordinator];
+        let names = names.map(|names| names.unwrap_or_default().join(","));
+        (settings.agents.map(NonZeroU32::get), names.join(" "))
     };
-    let count = ("LoadStrike__AgentsCount", "4");
     let local = ("LoadStrike__EnableLocalDevCluster", "true");
-    let text = "a run in one process is a command and takes no settings";
     for variables in [
-        &[count, local][..],
-        &[count, local, ("LoadStrike__NodeType", "Coordinator")],
-        &[count, local, ("LoadStrike__NodeType", "single")],
+        &[local][..],
+        &[local, ("LoadStrike__NodeType", "Coordinator")],
+        &[local, ("LoadStrike__NodeType", "single")],
     ] {
-        assert_eq!(
-            error(variables),
-            format!(
-                "settings: EnableLocalDevCluster from LoadStrike__EnableLocalDevCluster: {text}\n\
-                 hint: drumfire run SCRIPT --agents 4 --report-dir ./reports does the same"
-            )
-        );
+        assert_eq!(read(variables), (Some(4), "a b c".to_owned()));
     }
-    // A single node runs alone, whatever the others of its cluster count.
-    for (other, reports) in [
-        (("LoadStrike__ReportFolder", "out"), " --report-dir out"),
-        (("LoadStrike__WithoutReports", "true"), ""),
-    ] {
-        assert_eq!(
-            error(&[count, other, ("LoadStrike__NodeType", "SingleNode")]),
-            format!(
-                "settings: NodeType from LoadStrike__NodeType: {text}\n\
-                 hint: drumfire run SCRIPT{reports} does the same"
-            )
-        );
-    }
+    // A single node runs alone, whatever the others of its cluster count and run.
+    let single = &[("LoadStrike__NodeType", "SingleNode")][..];
+    assert_eq!(read(single), (None, "a  ".to_owned()));
+    let without = [single, &[("LoadStrike__WithoutReports", "true")]].concat();
+    let given = Given::coordinator().variables(&without);
+    let settings = given.settings::<SingleNodeSettings>();
+    assert_eq!(settings.test.reports.report_dir, None);
+    let count = Given::coordinator().variables(&[local]);
+    let settings = count.settings::<SingleNodeSettings>();
+    assert_eq!(settings.agents, Some(NonZeroU32::MIN));
 }
 
 #[test]
 fn wrong_values_are_told_by_the_names_that_were_written() {
     for (variable, value, error) in [
-        (
-            "LoadStrike__CoordinatorTargetScenarios",
-            "http-source",
-            "settings: CoordinatorTargetScenarios from LoadStrike__CoordinatorTargetScenarios: \
-             not served yet: the coordinator runs no scenarios\n\
-             hint: leave the key out, and agents run them: all, or those of AgentTargetScenarios",
-        ),
         (
             "LoadStrike__ClusterCommandTimeoutMs",
             "2m",
@@ -435,9 +437,6 @@ fn the_manifests_coordinator_is_one() {
         ("LoadStrike__ReportFolder", "/reports"),
     ]);
     let given = given.file("/drumfire/scripts/orders.yml", "");
-    let whole = given.error::<CoordinatorSettings>();
-    assert!(whole.contains("not served yet"), "{whole}");
-    let given = given.variable("LoadStrike__CoordinatorTargetScenarios", "");
     let host = TestHost {
         files: given.files.clone(),
     };
@@ -464,7 +463,7 @@ fn the_manifests_coordinator_is_one() {
     assert_eq!(settings.test.reports.report_dir, Some("/reports".into()));
     let scenarios = ["http-source", "kafka-consumer"].map(str::to_owned);
     let (picked, unknown) = settings.test.targets.among(&scenarios).unwrap();
-    assert_eq!(picked, [1]);
+    assert_eq!((picked.agents, picked.coordinator), (vec![1], vec![0]));
     assert_eq!(unknown, []);
     assert_eq!(
         warnings,
@@ -523,11 +522,8 @@ fn a_key_of_ours_ends_the_trust_that_loadstrike_needs() {
         assert_eq!(settings.broker.trust_broker, trusts);
         assert_eq!(warnings, [""; 0]);
     }
-    let coordinator = manifest().variables(&[
-        key,
-        ("LoadStrike__RunnerKey", "rkr_your_remote_runner_key"),
-        ("LoadStrike__CoordinatorTargetScenarios", ""),
-    ]);
+    let coordinator =
+        manifest().variables(&[key, ("LoadStrike__RunnerKey", "rkr_your_remote_runner_key")]);
     assert!(
         !coordinator
             .settings::<CoordinatorSettings>()

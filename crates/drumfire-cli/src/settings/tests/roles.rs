@@ -4,8 +4,6 @@ use super::*;
 
 #[test]
 fn a_role_is_chosen_where_no_subcommand_is_typed() {
-    const SINGLE: &str = "settings: NodeType from LoadStrike__NodeType: a run in one process is a command and takes no settings\n\
-                          hint: drumfire run SCRIPT --report-dir ./reports does the same";
     const CONFIG: &str = r#"{"LoadStrike:NodeType": "Agent"}"#;
     for (given, role) in [
         (Given::default(), Ok(None)),
@@ -28,9 +26,9 @@ fn a_role_is_chosen_where_no_subcommand_is_typed() {
                  hint: did you mean agent?",
             ),
         ),
-        (node("SingleNode"), Err(SINGLE)),
-        (node("single"), Err(SINGLE)),
-        (node("0"), Err(SINGLE)),
+        (node("SingleNode"), Ok(Some(Role::SingleNode))),
+        (node("single"), Ok(Some(Role::SingleNode))),
+        (node("0"), Ok(Some(Role::SingleNode))),
         (
             node("0").variable("DRUMFIRE_ROLE", "agent"),
             Ok(Some(Role::Agent)),
@@ -195,9 +193,10 @@ fn an_image_has_its_script_in_a_folder() {
             ),
         ),
         (
-            vec!["users.csv"],
+            vec!["users.csv", "notes.txt", "..data"],
             Err("settings: script is not set\n\
-                 hint: give a script, DRUMFIRE_SCRIPT or `script` in the settings file, or put one into /drumfire/scripts"),
+                 hint: give a script, DRUMFIRE_SCRIPT or `script` in the settings file, or put one into /drumfire/scripts, \
+                 which has notes.txt, users.csv and no script"),
         ),
     ] {
         let given = names.iter().fold(Given::agent(), |given, name| {
@@ -288,29 +287,62 @@ fn scenarios_run_where_the_documented_rule_says() {
         (!names.is_empty()).then(|| names.split(',').map(str::to_owned).collect())
     };
     let scenarios = ["browse", "buy", "watch"].map(str::to_owned);
-    for (all, agents, expected) in [
-        ("", "", Ok((vec![0, 1, 2], 0))),
-        ("buy,watch", "", Ok((vec![1, 2], 0))),
+    // All, agents', coordinator's; places of the agents' and of the coordinator's, and how many names were unknown.
+    for (all, agents, coordinator, expected) in [
+        ("", "", "", Ok((vec![0, 1, 2], vec![], 0))),
+        ("buy,watch", "", "", Ok((vec![1, 2], vec![], 0))),
         // Every agent runs the same list.
-        ("", "buy,browse", Ok((vec![0, 1], 0))),
-        ("buy", "buy,watch", Ok((vec![1], 0))),
+        ("", "buy,browse", "", Ok((vec![0, 1], vec![], 0))),
+        ("buy", "buy,watch", "", Ok((vec![1], vec![], 0))),
+        // What the coordinator runs is no agent's.
+        ("", "", "buy", Ok((vec![0, 2], vec![1], 0))),
+        ("", "watch", "buy", Ok((vec![2], vec![1], 0))),
+        ("", "buy,watch", "buy", Ok((vec![2], vec![1], 0))),
+        ("buy,watch", "", "watch,browse", Ok((vec![1], vec![2], 0))),
         // Unknown ones are dropped.
-        ("buy,bye", "", Ok((vec![1], 1))),
-        ("", "Buy,watch", Ok((vec![2], 1))),
-        ("bye", "", Err("target-scenarios")),
-        ("", "bye", Err("agent-target-scenarios")),
-        ("buy", "watch", Err("agent-target-scenarios")),
+        ("buy,bye", "", "", Ok((vec![1], vec![], 1))),
+        ("", "Buy,watch", "", Ok((vec![2], vec![], 1))),
+        ("", "", "buy,bye", Ok((vec![0, 2], vec![1], 1))),
+        ("bye", "", "", Err("target-scenarios leaves none")),
+        ("", "bye", "", Err("agent-target-scenarios leaves none")),
+        (
+            "buy",
+            "watch",
+            "",
+            Err("agent-target-scenarios leaves none"),
+        ),
+        ("", "buy", "buy", Err("agent-target-scenarios leaves none")),
+        (
+            "",
+            "",
+            "bye",
+            Err("coordinator-target-scenarios leaves none"),
+        ),
+        (
+            "buy",
+            "",
+            "watch",
+            Err("coordinator-target-scenarios leaves none"),
+        ),
+        (
+            "buy",
+            "",
+            "buy",
+            Err("coordinator-target-scenarios leaves the agents none"),
+        ),
     ] {
         let targets = TargetNames {
             all: names(all),
             agents: names(agents),
+            coordinator: names(coordinator),
         };
         let found = targets.among(&scenarios);
-        let found = found.map(|(picked, warnings)| (picked, warnings.len()));
-        let expected = expected.map_err(|setting| {
+        let found =
+            found.map(|(picked, warnings)| (picked.agents, picked.coordinator, warnings.len()));
+        let expected = expected.map_err(|reason| {
             format!(
                 "At least one scenario must be selected for execution.\n\
-                 hint: {setting} leaves none of the script's scenarios: browse, buy, watch"
+                 hint: {reason} of the script's scenarios: browse, buy, watch"
             )
         });
         assert_eq!(
