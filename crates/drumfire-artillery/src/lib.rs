@@ -43,6 +43,6 @@ pub mod variables;
 pub mod yaml;
 
 pub use origins::origins;
-pub use plan::plan;
+pub use plan::{plan, users_without_row};
 pub use program::ArtilleryProgram;
 pub use section::{Section, SectionError, SectionOutcome};

@@ -42,6 +42,8 @@ pub enum Order {
     Random,
     /// The next in the global order of arrivals, from the top again after the last.
     Sequence,
+    /// The next in the global order of arrivals, and none after the last: no two users get the same.
+    Unique,
 }
 
 impl Payload {
@@ -87,14 +89,26 @@ impl Payload {
     }
 
     /// The row of the user that arrives as number `arrival` of the whole test and drew `chance`;
-    /// `None` when there are no rows.
+    /// `None` when there are no rows, or no more.
     pub fn row(&self, arrival: u64, chance: u64) -> Option<&[Value]> {
-        let number = match self.order {
-            Order::Random => chance,
-            Order::Sequence => arrival,
+        let rows = self.rows.len() as u64;
+        let index = match self.order {
+            Order::Random => chance.checked_rem(rows)?,
+            Order::Sequence => arrival.checked_rem(rows)?,
+            Order::Unique => arrival,
         };
-        let index = number.checked_rem(self.rows.len() as u64)?;
-        self.rows.get(index as usize).map(|row| &**row)
+        let index = usize::try_from(index).ok()?;
+        self.rows.get(index).map(|row| &**row)
+    }
+
+    /// Whether the user that arrives as number `arrival` gets none, as each row is for one user and all have been given.
+    pub fn is_used_up(&self, arrival: u64) -> bool {
+        self.rows_for_one().is_some_and(|last| arrival >= last)
+    }
+
+    /// How many users get a row, where each row is for one.
+    pub fn rows_for_one(&self) -> Option<u64> {
+        (self.order == Order::Unique).then_some(self.rows.len() as u64)
     }
 
     /// How many rows there are to pick from.
@@ -194,7 +208,8 @@ impl Spec<'_> {
         match order.as_text().map(|text| &**text) {
             Some("random") => Ok(Order::Random),
             Some("sequence") => Ok(Order::Sequence),
-            _ => Err(self.error(order, "`order` must be random or sequence")),
+            Some("unique") => Ok(Order::Unique),
+            _ => Err(self.error(order, "`order` must be random, sequence or unique")),
         }
     }
 

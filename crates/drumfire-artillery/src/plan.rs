@@ -2,6 +2,7 @@
 
 use drumfire_plan::{Load, Plan, PlanError, Scenario};
 
+use crate::payload::Payload;
 use crate::phases::open_load;
 use crate::script::Script;
 
@@ -27,4 +28,18 @@ pub fn plan(script: &Script, seed: u64) -> Result<Option<Plan>, PlanError> {
         seed,
     };
     plan.checked().map(Some)
+}
+
+/// How many of a plan's users come after the last row of a payload that gives each row once, and will fail.
+pub fn users_without_row(script: &Script, plan: &Plan) -> u64 {
+    let Load::Open(load) = &plan.load else {
+        return 0;
+    };
+    let unique = script
+        .config
+        .payloads
+        .iter()
+        .filter_map(Payload::rows_for_one);
+    let fewest = unique.min().unwrap_or(u64::MAX);
+    load.total().saturating_sub(fewest)
 }

@@ -23,6 +23,9 @@ use crate::variables::Vars;
 /// Turns of a loop without a pause before the other users get their turn.
 const TURNS_PER_YIELD: u32 = 64;
 
+/// A user for whom a payload that gives each row once has none left.
+const PAYLOAD_USED_UP: &str = "payload_used_up";
+
 /// What Artillery counts for a think time that is neither a text nor a number.
 const NO_TIME_AT_ALL: &str = "val is not a non-empty string or a valid number. val=";
 
@@ -79,6 +82,10 @@ impl<'a> Session<'a> {
         };
         let recorder = self.script.recorder();
         recorder.borrow_mut().add(scenario.created, 1);
+        if self.vars.borrow().are_used_up() {
+            self.fail(PAYLOAD_USED_UP);
+            return IterationEnd::Failed;
+        }
         match self.run_flow(&scenario.operations).await {
             Ok(()) => IterationEnd::Completed,
             Err(Failed) => IterationEnd::Failed,

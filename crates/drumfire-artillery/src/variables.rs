@@ -185,6 +185,12 @@ impl Vars {
         &mut own[position].1
     }
 
+    /// Whether a payload has no row left for this user.
+    pub fn are_used_up(&self) -> bool {
+        let mut payloads = self.shared.payloads.iter();
+        payloads.any(|payload| payload.is_used_up(self.arrival))
+    }
+
     /// A number that is this user's alone, one per `purpose`.
     fn chance(&self, purpose: u64) -> u64 {
         mix(self.shared.run_seed ^ mix(self.arrival ^ mix(purpose)))

@@ -121,6 +121,7 @@ impl OwnLoad {
         self.tenure.begin(Epoch {
             from: Duration::from_nanos(epoch.from_ns),
             load: Some(load),
+            number_shift: self.epochs.latest_number_shift(),
             shares: vec![Share::whole()],
         });
     }

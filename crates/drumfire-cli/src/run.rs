@@ -189,6 +189,12 @@ impl Run<'_> {
             self.say("No phase has any load, so there is nothing to run\n");
             return Ok(self.finish(&self.nothing(), reports));
         };
+        let without_row = drumfire_artillery::users_without_row(&self.script, &plan);
+        if without_row > 0 {
+            let message = format!("the payload has no row for the last {without_row} users");
+            let hint = "with `order: unique` they will fail; add rows, or use `order: sequence`";
+            words::warn(&message, Some(hint));
+        }
         let program = Arc::new(self.prepared(control)?);
         let ensure = self.ensure();
         let checks = EnsureChecks {

@@ -141,6 +141,8 @@ pub struct EngineEpoch {
     pub from_ns: u64,
     /// Rate or users in thousandths of the plan's.
     pub permille: u32,
+    /// What is added to the numbers of its arrivals.
+    pub number_shift: i64,
     /// The agent's part: all of these shares, which do not overlap.
     pub shares: Vec<Share>,
 }
@@ -426,6 +428,7 @@ impl AgentMachine {
             number: epoch.number,
             from_ns: epoch.from_ns,
             permille: epoch.permille,
+            number_shift: epoch.number_shift,
             shares,
         }));
     }

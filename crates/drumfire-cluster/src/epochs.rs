@@ -50,6 +50,8 @@ pub struct Epochs {
 struct Entry {
     epoch: Epoch,
     load: Load,
+    /// What is added to the numbers of its arrivals: then they go on where those of the epoch before end.
+    number_shift: i64,
     shares: Vec<Share>,
     weights: Arc<[u32]>,
     indexes_of: BTreeMap<Member, Vec<usize>>,
@@ -88,8 +90,10 @@ impl Epochs {
                 indexes_of.entry(member).or_default().push(index);
             }
         }
+        let load = scale::scaled(&self.load, epoch.permille, self.seed)?;
         let entry = Entry {
-            load: scale::scaled(&self.load, epoch.permille, self.seed)?,
+            number_shift: self.number_shift(&load, epoch.from_ns),
+            load,
             shares: Share::split(&weights)?,
             weights: weights.into(),
             indexes_of,
@@ -98,6 +102,19 @@ impl Epochs {
         self.ever_included.extend(entry.indexes_of.keys().cloned());
         self.entries.push(entry);
         Ok(())
+    }
+
+    /// What is to be added to the numbers of a load's arrivals that is shared from an instant on.
+    fn number_shift(&self, load: &Load, from_ns: u64) -> i64 {
+        self.entries.last().map_or(0, |last| {
+            let numbered = last.arrivals_before(from_ns) as i64;
+            last.number_shift + numbered - arrivals_before(load, from_ns) as i64
+        })
+    }
+
+    /// What is added to the numbers of the last epoch's arrivals.
+    pub fn latest_number_shift(&self) -> i64 {
+        self.entries.last().map_or(0, |entry| entry.number_shift)
     }
 
     /// The last epoch.
@@ -204,15 +221,20 @@ impl Entry {
             number: self.epoch.number,
             from_ns: self.epoch.from_ns,
             permille: self.epoch.permille,
+            number_shift: self.number_shift,
             shares: shares.collect(),
         }
     }
 
     fn arrivals_before(&self, at_ns: u64) -> u64 {
-        match &self.load {
-            Load::Open(load) => load.arrivals_before(Duration::from_nanos(at_ns)),
-            Load::Closed(_) => 0,
-        }
+        arrivals_before(&self.load, at_ns)
+    }
+}
+
+fn arrivals_before(load: &Load, at_ns: u64) -> u64 {
+    match load {
+        Load::Open(load) => load.arrivals_before(Duration::from_nanos(at_ns)),
+        Load::Closed(_) => 0,
     }
 }
 
@@ -332,6 +354,24 @@ mod tests {
             });
             let planned = epochs.planned_before(to_ns).zip(epochs.planned_before(from_ns));
             prop_assert_eq!(planned.map(|(to, from)| to - from), Some(owned + nobodys));
+        }
+
+        #[test]
+        fn numbers_go_on_from_one_epoch_to_the_next(list in a_list(), poisson: bool) {
+            let spacing = if poisson { Spacing::Poisson } else { Spacing::Uniform };
+            let epochs = epochs(load(spacing), &list);
+            let ends = epochs.entries.iter().skip(1).map(|entry| entry.epoch.from_ns);
+            let ends = ends.chain([u64::MAX]);
+            let mut numbers = Vec::new();
+            for (entry, end_ns) in epochs.entries.iter().zip(ends) {
+                let Load::Open(load) = &entry.load else { continue };
+                let span = entry.epoch.from_ns..end_ns;
+                let arrivals = load.schedule(&Share::whole());
+                let own = arrivals.filter(|arrival| span.contains(&(arrival.at.as_nanos() as u64)));
+                numbers.extend(own.map(|arrival| arrival.number.wrapping_add_signed(entry.number_shift)));
+            }
+            let expected: Vec<u64> = (0..numbers.len() as u64).collect();
+            prop_assert_eq!(numbers, expected);
         }
 
         #[test]

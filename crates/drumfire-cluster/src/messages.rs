@@ -200,6 +200,8 @@ pub struct AgentEpoch {
     pub from_ns: u64,
     /// Rate or users in thousandths of the plan's.
     pub permille: u32,
+    /// What is added to the numbers of its arrivals, so that no two of the run have the same.
+    pub number_shift: i64,
     /// The agent's part: more than one share where it stands in for others, none when it has none.
     pub shares: Vec<ShareOf>,
 }

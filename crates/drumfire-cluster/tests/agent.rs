@@ -91,6 +91,7 @@ impl Bench {
                 number: epoch,
                 from_ns: epoch * 20 * SECOND_NS,
                 permille: 1_000,
+                number_shift: 0,
                 shares: vec![share],
             }],
             grant: granted_s.map(|seconds| Grant {

@@ -124,7 +124,8 @@ impl Pacer<'_> {
             .map(|cap| self.walk.owned(&self.terms, u64::from(cap)));
         let room = cap.unwrap_or(u64::MAX).min(run.users_limit);
         if run.running.users() < room {
-            run.start_user(arrival.number, self.instant(arrival.at));
+            let number = self.walk.number(&self.terms, &arrival);
+            run.start_user(number, self.instant(arrival.at));
         } else if room == run.users_limit {
             run.drop_iterations(DropReason::Generator, 1);
         } else {

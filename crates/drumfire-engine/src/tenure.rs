@@ -23,6 +23,9 @@ pub struct Epoch {
     pub from: Duration,
     /// The load that is shared from then on, instead of the plan's: of the same kind, and with as many stages.
     pub load: Option<Load>,
+    /// What is added to the numbers of its arrivals, so that no two of the run have the same although another load was
+    /// shared before.
+    pub number_shift: i64,
     /// What is this process's of it: these shares, which do not overlap; none when it has no part.
     pub shares: Vec<Share>,
 }
@@ -50,6 +53,7 @@ impl Tenure {
         tenure.begin(Epoch {
             from: Duration::ZERO,
             load: None,
+            number_shift: 0,
             shares: vec![share],
         });
         tenure.terms.send_modify(|terms| terms.until = None);

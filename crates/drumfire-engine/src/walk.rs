@@ -86,6 +86,13 @@ impl Walk {
         epoch.map_or(&self.plan, |epoch| epoch.open_load(&self.plan))
     }
 
+    /// The number of an arrival of the walked epoch among all of the run.
+    pub(crate) fn number(&self, terms: &Terms, arrival: &Arrival) -> u64 {
+        let epoch = terms.epochs.get(self.place);
+        let shift = epoch.map_or(0, |epoch| epoch.number_shift);
+        arrival.number.wrapping_add_signed(shift)
+    }
+
     /// The shard's part of a number that everyone who shares the walked epoch has together.
     pub(crate) fn owned(&self, terms: &Terms, whole: u64) -> u64 {
         let epoch = terms.epochs.get(self.place);

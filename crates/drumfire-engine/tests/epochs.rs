@@ -123,6 +123,7 @@ fn tenures(processes: usize, epochs: &[(u64, &[u32])]) -> Vec<Tenure> {
             tenure.begin(Epoch {
                 from: Duration::from_millis(*from_ms),
                 load: None,
+                number_shift: 0,
                 shares: vec![share],
             });
         }
@@ -184,6 +185,7 @@ fn one_process_stands_in_for_another() {
     let own = |from_s, shares: &[Share]| Epoch {
         from: Duration::from_secs(from_s),
         load: None,
+        number_shift: 0,
         shares: shares.to_vec(),
     };
     tenure.begin(own(0, &shares[..1]));
@@ -209,6 +211,7 @@ fn every_interval_accounts_for_the_schedule_exactly() {
         tenure.begin(Epoch {
             from: Duration::ZERO,
             load: None,
+            number_shift: 0,
             shares: shares[..1].to_vec(),
         });
         tenure.advance(Duration::MAX, Duration::ZERO);
@@ -299,6 +302,7 @@ fn a_scaled_epoch_runs_its_own_load() {
     tenure.begin(Epoch {
         from: Duration::from_secs(6),
         load: Some(Load::Open(double)),
+        number_shift: 0,
         shares: vec![Share::whole()],
     });
     // 500 of the ramp, 200 of its first second at full rate, 400 in each of the four others.

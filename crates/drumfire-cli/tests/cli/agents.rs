@@ -101,6 +101,33 @@ fn agents_do_together_what_one_machine_does() {
 }
 
 #[test]
+fn a_unique_row_is_for_one_user_of_all_agents() {
+    let (folder, target) = (Folder::new(), target());
+    let rows: String = (0..50).map(|row| format!("row-{row}\n")).collect();
+    folder.write("rows.csv", &rows);
+    let config = "phases: [{duration: 2, arrivalRate: 30}], \
+                  payload: {path: rows.csv, fields: [row], order: unique}";
+    let flow = "{get: {url: /}}, {log: '{{ row }}'}";
+    folder.write("script.yml", &script(&target.url(), config, flow));
+    let run = ["run", "script.yml", "-q", "--json", "out.json"];
+    let ended = folder.run(&[&run[..], &["--agents", "3"]].concat());
+    let ended = ended.expect_code(0);
+    let warning = "warning: the payload has no row for the last 10 users\n";
+    assert!(ended.stderr.contains(warning), "{}", ended.stderr);
+    let mut given: Vec<&str> = ended.stdout.lines().collect();
+    given.sort_unstable();
+    let mut all: Vec<&str> = rows.lines().collect();
+    all.sort_unstable();
+    assert_eq!(given, all);
+    let total = folder.result("out.json").total;
+    assert_eq!(
+        (total.iterations.started, total.iterations.failed),
+        (60, 10)
+    );
+    assert_eq!(total.errors.get("payload_used_up"), Some(&10));
+}
+
+#[test]
 fn a_signal_drains_all_agents_and_every_sum_holds() {
     let (folder, target) = (Folder::new(), target());
     let flow = "{get: {url: /}}, {log: hello}";

@@ -4,8 +4,9 @@
 
 use crate::agents::{agents_of, happened};
 use crate::broker::Server;
-use crate::drumfire::{Folder, Running, script, target};
+use crate::drumfire::{Ended, Folder, Running, script, target};
 use drumfire_metrics::{AgentEnding, AgentEventKind, DropReason, Summary};
+use std::collections::BTreeSet;
 
 /// A cluster at its own broker. Processes that still run when a test fails are ended with it.
 struct Cluster {
@@ -89,11 +90,12 @@ impl Cluster {
 }
 
 /// Agents stay for the next run until they are asked to go.
-fn dismiss(agents: Vec<Running>) {
-    for agent in agents {
+fn dismiss(agents: Vec<Running>) -> Vec<Ended> {
+    let end = |agent: Running| {
         agent.signal(libc::SIGTERM);
-        agent.end().expect_code(0);
-    }
+        agent.end().expect_code(0)
+    };
+    agents.into_iter().map(end).collect()
 }
 
 #[test]
@@ -348,18 +350,26 @@ fn a_run_can_be_held_scaled_looked_at_and_stopped_from_elsewhere() {
         return;
     };
     let target = target();
-    cluster.write_script(&target.url(), 60, 20);
+    let rows: String = (0..3_000).map(|row| format!("row-{row}\n")).collect();
+    cluster.folder.write("rows.csv", &rows);
+    let config = "phases: [{duration: 60, arrivalRate: 20}], \
+                  payload: {path: rows.csv, fields: [row], order: unique}";
+    let flow = "{get: {url: /}}, {log: '{{ row }}'}";
+    let text = script(&target.url(), config, flow);
+    cluster.folder.write("script.yml", &text);
     let mut agents = cluster.agents(2);
     let coordinator = cluster.coordinator(&["--agents", "2", "--paused"]);
     while !cluster.ask_until_there(&["status"]).contains(": ready") {}
     assert_eq!(cluster.ask(&["resume"]), "resumed\n");
-    agents[0].wait_for("hello");
+    let mut given = vec![agents[0].wait_for("row-")];
     assert_eq!(cluster.ask(&["scale", "150%"]), "scaled\n");
     let mut status = String::new();
     while !status.contains("150 % of the plan") {
         status = cluster.ask(&["status"]);
     }
     assert!(status.contains("agent-1"), "{status}");
+    // Long enough for the new schedule to be in force.
+    given.extend((0..60).map(|_| agents[0].wait_for("row-")));
     assert_eq!(cluster.ask(&["stop", "--reason", "enough"]), "stopping\n");
     coordinator.end().expect_code(0);
     let (planned, started, dropped) = cluster.balance();
@@ -367,7 +377,15 @@ fn a_run_can_be_held_scaled_looked_at_and_stopped_from_elsewhere() {
         panic!("{dropped:?}");
     };
     assert!(started > 0 && started + stopped == planned);
-    dismiss(agents);
+    // Each user has a row of its own, before and after the schedule was changed.
+    let ended = dismiss(agents);
+    let rest = ended.iter().flat_map(|ended| ended.stdout.lines());
+    given.extend(rest.map(str::to_owned));
+    let different: BTreeSet<&String> = given.iter().collect();
+    assert_eq!(
+        (given.len() as u64, different.len() as u64),
+        (started, started)
+    );
 }
 
 impl Cluster {

@@ -160,6 +160,7 @@ impl Load {
         self.tenure.begin(Epoch {
             from: Duration::from_nanos(epoch.from_ns),
             load: self.scaled(epoch.permille)?,
+            number_shift: epoch.number_shift,
             shares: epoch.shares,
         });
         Ok(())

@@ -57,6 +57,8 @@ struct WireEpoch {
     number: u64,
     from_ns: u64,
     permille: u32,
+    #[serde(default)]
+    number_shift: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     shares: Vec<WireShare>,
 }
@@ -208,6 +210,7 @@ impl From<&AgentEpoch> for WireEpoch {
             number: epoch.number,
             from_ns: epoch.from_ns,
             permille: epoch.permille,
+            number_shift: epoch.number_shift,
             shares: epoch.shares.iter().map(WireShare::from).collect(),
         }
     }
@@ -222,6 +225,7 @@ impl TryFrom<WireEpoch> for AgentEpoch {
             number: epoch.number,
             from_ns: epoch.from_ns,
             permille: epoch.permille,
+            number_shift: epoch.number_shift,
             shares: shares.collect::<Result<_, _>>()?,
         })
     }
@@ -288,6 +292,7 @@ mod tests {
             number,
             from_ns: number * 10,
             permille: 1_500,
+            number_shift: -7,
             shares,
         };
         Directive {
