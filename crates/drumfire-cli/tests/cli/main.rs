@@ -5,7 +5,9 @@
 #[path = "../../../drumfire-cluster/tests/nats/broker.rs"]
 mod broker;
 mod drumfire;
+mod recorder;
 
+mod aborts;
 mod agents;
 mod check;
 mod cluster;
@@ -16,6 +18,7 @@ mod pods;
 mod quick;
 mod reports;
 mod signals;
+mod skew;
 mod target;
 mod targets;
 mod terminal;
