@@ -5,6 +5,7 @@
 #[path = "../../../drumfire-cluster/tests/nats/broker.rs"]
 mod broker;
 mod drumfire;
+mod network;
 mod recorder;
 
 mod aborts;
@@ -14,6 +15,7 @@ mod cluster;
 mod exit_codes;
 mod loadstrike;
 mod merging;
+mod namespaces;
 mod pods;
 mod quick;
 mod reports;
