@@ -50,9 +50,8 @@ impl Spread {
     fn begin(&self, seconds: u64, rate: u64) -> Running {
         let url = self.target.url();
         recorder::write_script(&self.cluster.folder, &url, seconds, rate, PATIENCE);
-        let options = ["--agents", "3", "--lease", "3s"];
         let cluster = &self.cluster;
-        self.network.hosts[BROKER].inside(|| cluster.coordinator(&options))
+        self.network.hosts[BROKER].inside(|| cluster.coordinator(&["--agents", "3"]))
     }
 
     fn address(&self, agent: usize) -> IpAddr {
