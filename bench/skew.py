@@ -7,7 +7,6 @@ agents' clocks, of which they have the monotonic one only, are shifted by up to 
 
 import ctypes
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 import process
 import publish
 import recorder
+import result
 import scripts
 import server
 
@@ -33,7 +33,6 @@ ABORT_S = 30
 ABORT_WITHIN_S = 2
 
 CLONE_NEWTIME = 0x80
-TOLD = re.compile(r"agents started within ([\d.]+) ms of each other, by clocks known to ([\d.]+) ms")
 
 
 def measure(report, options):
@@ -86,14 +85,15 @@ class Cluster:
             start_shifted(shift_ms, command, self.children)
 
     def run(self, script, status=0):
-        """Runs a script to its end; what the coordinator told."""
+        """Runs a script to its end; what the coordinator reports."""
         folder = Path(self.folder.name)
         path = scripts.write(folder, script)
         command = [self.drumfire, "coordinator", path, *self.nats, "--agents", AGENTS]
+        command += ["--json", folder / "result.json"]
         usage = process.run(command, process.CORES)
         if usage.status != status:
             raise SystemExit(f"status {usage.status}: {usage.output[-2000:]}")
-        return usage.output
+        return result.read(folder / "result.json")
 
     def __enter__(self):
         return self
@@ -145,15 +145,15 @@ def starts(options, nats_server, shifts_ms):
         for _ in range(STARTS):
             with recorder.Recorder() as target:
                 folder = Path(cluster.folder.name)
-                told = cluster.run(numbered(target.url, 1, folder, http={"pool": 2}))
-            reported, error = (float(value) for value in TOLD.search(told).groups())
+                file = cluster.run(numbered(target.url, 1, folder, http={"pool": 2}))
+            told = file["agents"]["start_skew"]
             late = lateness_ms(target.requests)
             found.append(
                 {
                     "all requests": apart(statistics.median(of) for of in late.values()),
                     "first requests": apart(of[0] for of in late.values()),
-                    "reported": reported,
-                    "error": error,
+                    "reported": told["skew_ns"] / 1e6,
+                    "error": told["error_ns"] / 1e6,
                 }
             )
     return found

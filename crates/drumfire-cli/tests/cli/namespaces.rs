@@ -1,8 +1,9 @@
 //! A cluster on hosts of their own: a broker with the coordinator, three agents and a target, 20 ms and one lost packet in a
 //! hundred away from each other in each direction, and an agent that is cut off for 30 s.
 
+use crate::agents::agents_of;
 use crate::cluster::{Cluster, dismiss};
-use crate::drumfire::{Ended, Running};
+use crate::drumfire::Running;
 use crate::network::{DELAY_NS, Network};
 use crate::recorder::{self, Recorder, Request};
 use drumfire_metrics::DropReason;
@@ -66,12 +67,13 @@ fn hosts_with_delay_and_loss_between_them_keep_the_schedule() {
     let Some(mut spread) = Spread::start() else {
         return;
     };
-    let ended = spread.begin(SECONDS, RATE).end().expect_code(0);
+    spread.begin(SECONDS, RATE).end().expect_code(0);
     assert_eq!(
         spread.cluster.balance(),
         (SECONDS * RATE, SECONDS * RATE, vec![])
     );
-    for second in spread.cluster.folder.result("out.json").timeline {
+    let summary = spread.cluster.result();
+    for second in &summary.timeline {
         let started = second.snapshot.iterations.started;
         assert!(
             second.planned.round() as u64 == started,
@@ -100,7 +102,17 @@ fn hosts_with_delay_and_loss_between_them_keep_the_schedule() {
         in_time.count() * 10 > late.len() * 8,
         "half of the requests are {usual} ns late, but {late:?}"
     );
-    expect_known_skew(&ended, recorder::skew_ns(&requests, RATE));
+    let told = agents_of(&summary).start_skew;
+    let told = told.expect("several agents have started");
+    assert!(
+        told.error_ns >= DELAY_NS,
+        "nothing is faster than the wire: {told:?}"
+    );
+    let measured_ns = recorder::skew_ns(&requests, RATE);
+    assert!(
+        measured_ns <= told.skew_ns + told.error_ns,
+        "{measured_ns} ns were measured: {told:?}"
+    );
     dismiss(spread.agents);
 }
 
@@ -180,18 +192,4 @@ fn lateness_ns(requests: &[Request], rate: u64) -> Vec<i64> {
         .collect();
     late.sort();
     late
-}
-
-/// The skew that the coordinator tells is the real one, as far as it says to know the clocks: two of them differ from what
-/// each is taken for.
-fn expect_known_skew(ended: &Ended, measured_ns: u64) {
-    let (skew_ms, error_ms) = recorder::reported_skew_ms(&ended.stderr);
-    let delay_ms = DELAY_NS as f64 / 1e6;
-    assert!(error_ms >= delay_ms, "nothing is faster than the wire");
-    let measured_ms = measured_ns as f64 / 1e6;
-    assert!(
-        measured_ms <= skew_ms + 2.0 * error_ms,
-        "measured {measured_ms} ms\n{}",
-        ended.stderr
-    );
 }

@@ -158,19 +158,3 @@ pub fn skew_ns(requests: &[Request], rate: u64) -> u64 {
 pub fn late_ns(request: &Request, rate: u64) -> i64 {
     request.at_ns as i64 - (request.arrival * 1_000_000_000 / rate) as i64
 }
-
-/// The start skew that a coordinator has told, and how well it knows the clocks, in milliseconds.
-pub fn reported_skew_ms(told: &str) -> (f64, f64) {
-    let line = told
-        .lines()
-        .find(|line| line.contains("agents started within"));
-    let line = line.unwrap_or_else(|| panic!("no start skew in:\n{told}"));
-    let figures: Vec<f64> = line
-        .split(' ')
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    match figures[..] {
-        [skew_ms, error_ms] => (skew_ms, error_ms),
-        _ => panic!("two figures in: {line}"),
-    }
-}
