@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Drumfire and its peers, and judges Drumfire's goals: `make bench`, or
 
-    python3 bench/run.py [cost] [users] [pacing] [stall] [saturation] [--write-docs]
+    python3 bench/run.py [cost] [users] [pacing] [stall] [saturation] [skew] [--write-docs]
 
 Each benchmark prints a table and writes bench/results/NAME.json; with --write-docs it also renews
 its figures in docs/benchmarks.md. Python's standard library is all it needs. The exit code is 1
@@ -21,6 +21,7 @@ import peers
 import process
 import publish
 import saturation
+import skew
 import stall
 import users
 
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "pacing": pacing.measure,
     "stall": stall.measure,
     "saturation": saturation.measure,
+    "skew": skew.measure,
 }
 
 

@@ -240,3 +240,18 @@ fn a_check_of_the_merged_run_ends_it_for_all_agents() {
     assert!(summary.verdict.thresholds[0].aborted_at_us.is_some());
     assert!(summary.facts.duration_us < 20_000_000);
 }
+
+#[test]
+fn what_ends_long_after_the_schedule_is_in_the_report() {
+    let (folder, target) = (Folder::new(), target());
+    let text = script(
+        &target.url(),
+        "phases: [{duration: 1, arrivalRate: 4}]",
+        "{get: {url: /delay/2500}}",
+    );
+    folder.write("script.yml", &text);
+    let command = ["run", "script.yml", "--agents", "2", "--json", "out.json"];
+    folder.run(&command).expect_code(0);
+    let iterations = folder.result("out.json").total.iterations;
+    assert_eq!((iterations.started, iterations.completed), (4, 4));
+}

@@ -4,23 +4,40 @@
 
 use crate::agents::{agents_of, happened};
 use crate::broker::Server;
-use crate::drumfire::{Ended, Folder, Running, script, target};
+use crate::drumfire::{Ended, Folder, Running, script, signal, target};
 use drumfire_metrics::{AgentEnding, AgentEventKind, DropReason, Summary};
 use std::collections::BTreeSet;
 
 /// A cluster at its own broker. Processes that still run when a test fails are ended with it.
-struct Cluster {
-    folder: Folder,
-    server: Server,
+pub struct Cluster {
+    pub folder: Folder,
+    pub server: Server,
+    /// Options of every command.
+    everywhere: Vec<&'static str>,
+    url: String,
 }
 
 impl Cluster {
     /// None where there is no nats-server.
-    fn start() -> Option<Self> {
-        Some(Cluster {
-            server: Server::start("")?,
+    pub fn start() -> Option<Self> {
+        Some(Self::around(Server::start("")?))
+    }
+
+    fn around(server: Server) -> Self {
+        Cluster {
+            url: server.url(),
+            server,
             folder: Folder::new(),
-        })
+            everywhere: Vec::new(),
+        }
+    }
+
+    /// One whose broker listens for other hosts, for which its members need a run key.
+    pub fn start_at(host: &str) -> Option<Self> {
+        let mut cluster = Self::around(Server::start_at(host, "")?);
+        cluster.folder.write("run.key", &"key".repeat(20));
+        cluster.everywhere = vec!["--run-key-file", "run.key"];
+        Some(cluster)
     }
 
     /// A script of one request, `rate` times a second.
@@ -30,18 +47,13 @@ impl Cluster {
         self.folder.write("script.yml", &text);
     }
 
-    fn agent(&self, name: &str) -> Running {
-        let url = self.server.url();
-        let arguments = [
-            "agent",
-            "--nats",
-            &url,
-            "--agent-name",
-            name,
-            "--shards",
-            "1",
-        ];
-        let mut agent = self.folder.start(&arguments);
+    pub fn agent(&self, name: &str) -> Running {
+        self.agent_with(name, &[])
+    }
+
+    pub fn agent_with(&self, name: &str, options: &[&str]) -> Running {
+        let named = ["agent", "--agent-name", name, "--shards", "1"];
+        let mut agent = self.folder.start(&self.command(&named, options));
         agent.wait_for_error("waits for runs");
         agent
     }
@@ -52,34 +64,30 @@ impl Cluster {
             .collect()
     }
 
-    fn coordinator(&self, options: &[&str]) -> Running {
-        let url = self.server.url();
-        let arguments = [
-            "coordinator",
-            "script.yml",
-            "--nats",
-            &url,
-            "--json",
-            "out.json",
-        ];
-        self.folder.start(&[&arguments[..], options].concat())
+    pub fn coordinator(&self, options: &[&str]) -> Running {
+        let script = ["coordinator", "script.yml", "--json", "out.json"];
+        self.folder.start(&self.command(&script, options))
+    }
+
+    fn command<'a>(&'a self, command: &[&'a str], options: &[&'a str]) -> Vec<&'a str> {
+        let nats = ["--nats", &self.url];
+        [command, &nats, &self.everywhere, options].concat()
     }
 
     fn ask(&self, command: &[&str]) -> String {
-        let url = self.server.url();
-        let ended = self.folder.run(&[command, &["--nats", &url]].concat());
+        let ended = self.folder.run(&self.command(command, &[]));
         ended.expect_code(0).stdout
     }
 
     /// What the coordinator reports; its agents' rows add up.
-    fn result(&self) -> Summary {
+    pub fn result(&self) -> Summary {
         let summary = self.folder.result("out.json");
         agents_of(&summary);
         summary
     }
 
     /// What became of every arrival: planned, started, dropped by reason.
-    fn balance(&self) -> (u64, u64, Vec<(DropReason, u64)>) {
+    pub fn balance(&self) -> (u64, u64, Vec<(DropReason, u64)>) {
         let summary = self.result();
         let iterations = &summary.total.iterations;
         let dropped = iterations.dropped.iter();
@@ -90,7 +98,7 @@ impl Cluster {
 }
 
 /// Agents stay for the next run until they are asked to go.
-fn dismiss(agents: Vec<Running>) -> Vec<Ended> {
+pub fn dismiss(agents: Vec<Running>) -> Vec<Ended> {
     let end = |agent: Running| {
         agent.signal(libc::SIGTERM);
         agent.end().expect_code(0)
@@ -345,6 +353,51 @@ fn a_broker_that_is_away_for_longer_than_the_lease_costs_nothing() {
 }
 
 #[test]
+fn a_broker_that_is_asked_to_end_and_started_again_costs_nothing() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 8, 30);
+    let mut agents = cluster.agents(2);
+    let coordinator = cluster.coordinator(&["--agents", "2"]);
+    agents[0].wait_for("hello");
+    signal(cluster.server.process_id(), libc::SIGTERM);
+    cluster.server.wait();
+    cluster.server.start_again();
+    coordinator.end().expect_code(0);
+    assert_eq!(cluster.balance(), (240, 240, vec![]));
+    dismiss(agents);
+}
+
+#[test]
+fn a_coordinator_that_is_asked_to_go_stops_the_run_for_all_and_reports() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 60, 20);
+    let mut agents = cluster.agents(2);
+    let coordinator = cluster.coordinator(&["--agents", "2"]);
+    for agent in &mut agents {
+        agent.wait_for("hello");
+    }
+    coordinator.signal(libc::SIGTERM);
+    coordinator.end().expect_code(143);
+    for agent in &mut agents {
+        agent.wait_for_error("is over");
+    }
+    let (planned, started, dropped) = cluster.balance();
+    let [(DropReason::Stopped, stopped)] = dropped[..] else {
+        panic!("{dropped:?}");
+    };
+    assert_eq!((planned, started + stopped), (1200, planned));
+    assert!(started > 0 && stopped > 0, "{started} were started");
+    assert_eq!(target.stats().requests, started);
+    dismiss(agents);
+}
+
+#[test]
 fn a_run_can_be_held_scaled_looked_at_and_stopped_from_elsewhere() {
     let Some(cluster) = Cluster::start() else {
         return;
@@ -391,9 +444,8 @@ fn a_run_can_be_held_scaled_looked_at_and_stopped_from_elsewhere() {
 impl Cluster {
     /// As long as nobody coordinates there is no answer.
     fn ask_until_there(&self, command: &[&str]) -> String {
-        let url = self.server.url();
         loop {
-            let ended = self.folder.run(&[command, &["--nats", &url]].concat());
+            let ended = self.folder.run(&self.command(command, &[]));
             if ended.code == Some(0) {
                 return ended.stdout;
             }

@@ -21,7 +21,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// A command that still runs.
+/// A command that still runs; it is ended with a test that fails.
 pub struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -167,10 +167,7 @@ impl Running {
     }
 
     pub fn signal(&self, number: i32) {
-        let pid = i32::try_from(self.child.id()).expect("process ids are small");
-        // SAFETY: no pointers; the child is ours and has not been waited for.
-        let sent = unsafe { libc::kill(pid, number) };
-        assert_eq!(sent, 0, "the child takes signal {number}");
+        signal(self.child.id(), number);
     }
 
     pub fn end(mut self) -> Ended {
@@ -188,6 +185,22 @@ impl Running {
             stderr,
         }
     }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What has ended already takes neither.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Signals a child that has not been waited for.
+pub fn signal(child: u32, number: i32) {
+    let pid = i32::try_from(child).expect("process ids are small");
+    // SAFETY: no pointers, and the child is ours.
+    let sent = unsafe { libc::kill(pid, number) };
+    assert_eq!(sent, 0, "the child takes signal {number}");
 }
 
 fn wait_for(from: &mut impl BufRead, text: &str) -> String {

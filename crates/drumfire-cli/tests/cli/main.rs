@@ -5,17 +5,22 @@
 #[path = "../../../drumfire-cluster/tests/nats/broker.rs"]
 mod broker;
 mod drumfire;
+mod network;
+mod recorder;
 
+mod aborts;
 mod agents;
 mod check;
 mod cluster;
 mod exit_codes;
 mod loadstrike;
 mod merging;
+mod namespaces;
 mod pods;
 mod quick;
 mod reports;
 mod signals;
+mod skew;
 mod target;
 mod targets;
 mod terminal;

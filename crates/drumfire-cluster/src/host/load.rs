@@ -223,8 +223,9 @@ impl Load {
 
     /// Up to where an interval accounts for the schedule, nanoseconds since the run's start.
     pub(crate) fn accounted_ns(&self, interval: &Snapshot) -> u64 {
+        // Nothing is due after the load, however long its iterations go on.
         let end_ns = interval.end_us.saturating_mul(1_000);
-        self.closed_ns.map_or(end_ns, |closed| closed.min(end_ns))
+        end_ns.min(self.all_accounted_ns())
     }
 
     /// Up to where everything together accounts for the schedule.

@@ -15,6 +15,8 @@ const PROGRAM: &str = "DRUMFIRE_NATS_SERVER";
 pub struct Server {
     program: PathBuf,
     folder: TempDir,
+    /// Of this machine.
+    host: String,
     port: u16,
     running: Child,
 }
@@ -22,27 +24,37 @@ pub struct Server {
 impl Server {
     /// Starts a server with JetStream and this configuration beside; none where the program is not there.
     pub fn start(configuration: &str) -> Option<Self> {
+        Self::start_at("127.0.0.1", configuration)
+    }
+
+    /// Starts one that listens at this address.
+    pub fn start_at(host: &str, configuration: &str) -> Option<Self> {
         let folder = TempDir::new().expect("a temporary folder");
         let store = folder.path().join("store");
         let jetstream = format!("jetstream {{ store_dir: {store:?} }}\n{configuration}\n");
-        Self::start_in(folder, &jetstream)
+        Self::begin(folder, host, &jetstream)
     }
 
     /// Starts a server with this configuration, which may name files of the folder.
     pub fn start_in(folder: TempDir, configuration: &str) -> Option<Self> {
+        Self::begin(folder, "127.0.0.1", configuration)
+    }
+
+    fn begin(folder: TempDir, host: &str, configuration: &str) -> Option<Self> {
         let program = program()?;
         fs::write(folder.path().join("nats.conf"), configuration).expect("a file written");
-        let (running, port) = run(&program, folder.path(), "-1");
+        let (running, port) = run(&program, folder.path(), host, "-1");
         Some(Self {
             program,
             folder,
+            host: host.to_owned(),
             port,
             running,
         })
     }
 
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     pub fn url(&self) -> String {
@@ -51,6 +63,16 @@ impl Server {
 
     pub fn kill(&mut self) {
         self.running.kill().expect("a child to kill");
+        self.wait();
+    }
+
+    #[allow(dead_code, reason = "who tests the binary alone ends it by signals")]
+    pub fn process_id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) {
         self.running.wait().expect("a child that ended");
     }
 
@@ -60,10 +82,10 @@ impl Server {
         fs::remove_dir_all(store).expect("a store to remove");
     }
 
-    /// Starts it again where it was, after a kill.
+    /// Starts it again where it was, after its end.
     pub fn start_again(&mut self) {
         let port = self.port.to_string();
-        (self.running, _) = run(&self.program, self.folder.path(), &port);
+        (self.running, _) = run(&self.program, self.folder.path(), &self.host, &port);
     }
 }
 
@@ -79,24 +101,30 @@ pub fn program() -> Option<PathBuf> {
     if let Some(program) = std::env::var_os(PROGRAM) {
         return Some(program.into());
     }
-    let missing =
-        format!("NATS: no {PROGRAM}, the path of a nats-server: `make tools` installs one");
+    skip(
+        &TOLD,
+        &format!("NATS: no {PROGRAM}, the path of a nats-server: `make tools` installs one"),
+    );
+    None
+}
+
+/// Says once what cannot be tested here and why; fails where nothing may be skipped.
+pub fn skip(told: &Once, missing: &str) {
     let forbidden = std::env::var("DRUMFIRE_FORBID_SKIPS");
     let forbidden = forbidden.is_ok_and(|value| !matches!(value.as_str(), "" | "0"));
     assert!(!forbidden, "{missing}");
     // Written past the test harness, which keeps what passing tests print.
-    TOLD.call_once(|| {
+    told.call_once(|| {
         writeln!(std::io::stderr(), "skipped: {missing}").expect("standard error");
     });
-    None
 }
 
 /// Starts the program and waits for it to be ready; gives the port that it listens on.
-fn run(program: &Path, folder: &Path, port: &str) -> (Child, u16) {
+fn run(program: &Path, folder: &Path, host: &str, port: &str) -> (Child, u16) {
     let mut running = Command::new(program)
         .arg("--config")
         .arg(folder.join("nats.conf"))
-        .args(["--addr", "127.0.0.1", "--port", port])
+        .args(["--addr", host, "--port", port])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
