@@ -5,6 +5,7 @@ use crate::agents::{self, ScriptLoader};
 use crate::args::LoadArguments;
 use crate::bundle::Bundle;
 use crate::execute::{Job, console, judge};
+use crate::lag::Lag;
 use crate::view::{self, Kind, View};
 use crate::{broker, facts, words};
 use anyhow::{Context, anyhow};
@@ -106,6 +107,7 @@ struct Fleet<'a> {
     view: Box<dyn View>,
     summary: Summary,
     merged: Merged,
+    lag: Lag,
     epochs: Epochs,
     /// The start, nanoseconds since 1970.
     start_ns: Option<u64>,
@@ -151,6 +153,7 @@ impl<'a> Fleet<'a> {
             view: view::open(job.view, &console(&job.facts, &job.names, job.by_endpoint)),
             summary: Summary::default(),
             merged: Merged::default(),
+            lag: Lag::default(),
             epochs: Epochs::new(job.plan.load.clone(), job.plan.seed),
             start_ns: None,
             begun: false,
@@ -182,6 +185,7 @@ impl<'a> Fleet<'a> {
         while let Some(interval) = self.merged.rest() {
             self.push(interval);
         }
+        self.add_late();
     }
 
     fn take(&mut self, update: Update) {
@@ -223,14 +227,20 @@ impl<'a> Fleet<'a> {
     }
 
     fn accept(&mut self, report: &NumberedSnapshot) {
-        if let Some(late) = self.merged.add(report) {
+        let late = self.merged.add(report);
+        self.lag.report(late);
+    }
+
+    /// Adds what came too late for its interval, all of it at once: each time the whole timeline is gone through.
+    fn add_late(&mut self) {
+        for snapshot in self.merged.late() {
             let interval = Interval {
                 planned: 0.0,
-                snapshot: late.clone(),
+                snapshot: snapshot.clone(),
             };
             let facts = std::mem::take(&mut self.summary.facts);
             self.summary.merge(&Summary {
-                total: late,
+                total: snapshot,
                 timeline: vec![interval],
                 ..Summary::default()
             });
@@ -303,10 +313,15 @@ impl<'a> Fleet<'a> {
     }
 
     fn push(&mut self, snapshot: Snapshot) {
+        // The rest of a run comes out when it is closed, which waits for more than reports.
+        if self.closed.is_none() {
+            self.lag.interval(snapshot.end_us, self.run_us());
+        }
         let facts = &mut self.summary.facts;
         facts.duration_us = facts.duration_us.max(snapshot.end_us);
         let planned = self.planned_in(&snapshot);
         self.summary.push(Interval { planned, snapshot });
+        self.add_late();
         self.view.event(&Event::Interval, &self.summary);
         if self.aborted.is_none() && self.stopping.is_none() {
             self.aborted = self.job.checks.abort(&self.summary);
@@ -367,7 +382,10 @@ impl<'a> Fleet<'a> {
     /// Waits for everyone, and sums up.
     fn end(mut self, agents: Vec<JoinHandle<()>>) -> anyhow::Result<SharedOutcome> {
         self.view.event(&Event::Finished, &self.summary);
-        if let Some(line) = self.start_skew() {
+        for line in [self.start_skew(), self.lag.wording()]
+            .into_iter()
+            .flatten()
+        {
             self.say(&line);
         }
         for thread in agents.into_iter().chain([self.coordinator]) {

@@ -20,6 +20,7 @@ mod agents;
 mod broker;
 mod bundle;
 mod fleet;
+mod lag;
 mod settings;
 
 mod checks;
