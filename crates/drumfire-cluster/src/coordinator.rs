@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// So many members may each make a coordinator think about the start when they are heard; more wait for its next tick.
+/// So many members may each make a coordinator think about all of them when they are heard; more wait until it is due.
 const EAGER_MEMBERS: usize = 100;
 
 /// What reaches a coordinator.
@@ -202,8 +202,11 @@ impl CoordinatorMachine {
             return;
         }
         let mut answer = None;
-        // What only repeats itself, a thousand times a second in a large cluster, is not thought about again.
+        // What only repeats itself, a thousand times a second in a large cluster, is not thought about again; and where
+        // they are many, changes are thought about together.
         let mut think = true;
+        let eager = self.roster.len() <= EAGER_MEMBERS;
+        let due = now_ns >= self.wake_ns();
         match input {
             Input::Tick => {}
             Input::Heartbeat(heartbeat) => {
@@ -219,14 +222,11 @@ impl CoordinatorMachine {
                         let proposal = self.proposal.as_mut();
                         proposal.is_some_and(|proposal| proposal.hear(&member, &self.roster))
                     }
-                    // Before the start nothing has been granted, and the next tick is soon enough.
-                    Heard::Change | Heard::Newcomer => {
-                        self.start_ns.is_some() || self.roster.len() <= EAGER_MEMBERS
-                    }
+                    Heard::Change | Heard::Newcomer => eager,
                 };
             }
             Input::Snapshot(snapshot) => {
-                think = snapshot.last;
+                think = snapshot.last && eager;
                 self.receive(snapshot, outputs);
             }
             Input::PeerGone(member) => self.lose(member, now_ns, outputs),
@@ -235,7 +235,7 @@ impl CoordinatorMachine {
                 outputs.push(Output::Reply { id, reply });
             }
         }
-        if think {
+        if think || due {
             self.advance(now_ns, outputs);
         }
         self.tell(answer, now_ns, outputs);
