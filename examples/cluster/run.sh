@@ -26,4 +26,4 @@ for name in one two three; do
     started="$started $!"
 done
 
-"$drumfire" coordinator "$here/script.yml" --nats "$nats" --agents 3 --lease 5s --report-dir reports
+"$drumfire" coordinator "$here/script.yml" --nats "$nats" --agents 3 --report-dir reports

@@ -4,8 +4,8 @@ use crate::engine::{Engine, Part};
 use crate::fleet::World;
 use drumfire_cluster::nats::NatsAgentLink;
 use drumfire_cluster::{
-    AgentInput, AgentLink, AgentMachine, AgentOutput, AgentPhase, AgentSettings, Digest, Directive,
-    Member,
+    AgentInput, AgentLink, AgentMachine, AgentMail, AgentOutput, AgentPhase, AgentSettings, Digest,
+    Directive, Member,
 };
 use drumfire_reactor::now;
 use std::collections::VecDeque;
@@ -16,15 +16,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// So long without a word of the coordinator, and an agent gives up.
 const ABANDON_NS: u64 = 60_000_000_000;
 
-type Fetched = Result<Digest, String>;
-
 /// One agent.
 pub struct Agent {
     link: NatsAgentLink,
     machine: AgentMachine,
     engine: Engine,
     world: Rc<World>,
-    fetched: (UnboundedSender<Fetched>, UnboundedReceiver<Fetched>),
+    /// What was waited for: the bundle, a longer lease.
+    news: (UnboundedSender<AgentInput>, UnboundedReceiver<AgentInput>),
     start_ns: Option<u64>,
     finished: bool,
 }
@@ -41,7 +40,7 @@ impl Agent {
             machine: AgentMachine::new(settings, now()),
             engine: Engine::new(&world.load),
             world,
-            fetched: unbounded_channel(),
+            news: unbounded_channel(),
             start_ns: None,
             finished: false,
         }
@@ -53,11 +52,8 @@ impl Agent {
             let wake = Duration::from_nanos(self.wake_ns().saturating_sub(now()));
             let input = tokio::select! {
                 biased;
-                directive = self.link.next() => {
-                    self.note_answer(&directive);
-                    AgentInput::Directive(Box::new(directive))
-                }
-                Some(bundle) = self.fetched.1.recv() => AgentInput::Bundle(bundle),
+                mail = self.link.next() => self.opened(mail),
+                Some(news) = self.news.1.recv() => news,
                 () = tokio::time::sleep(wake) => AgentInput::Tick,
             };
             self.step(input).await;
@@ -69,6 +65,16 @@ impl Agent {
         let engine_ns = self.start_ns.zip(self.engine.wake_ns());
         let engine_ns = engine_ns.map_or(u64::MAX, |(start_ns, run_ns)| start_ns + run_ns);
         self.machine.wake_ns().min(engine_ns)
+    }
+
+    fn opened(&self, mail: AgentMail) -> AgentInput {
+        match mail {
+            AgentMail::Refused { began_ns, ended_ns } => AgentInput::Refused { began_ns, ended_ns },
+            AgentMail::Directive(directive) => {
+                self.note_answer(&directive);
+                AgentInput::Directive(directive)
+            }
+        }
     }
 
     /// While load runs, how soon the coordinator answers is what an agent depends on.
@@ -139,6 +145,13 @@ impl Agent {
                 until_ns,
                 drop_before_ns,
             } => self.engine.advance(until_ns, drop_before_ns),
+            AgentOutput::Extend { until_ns, known } => {
+                let (extending, news) = (self.link.extend(until_ns, known), self.news.0.clone());
+                tokio::task::spawn_local(async move {
+                    let until_ns = extending.await.then_some(until_ns);
+                    news.send(AgentInput::Extended { until_ns }).ok();
+                });
+            }
             AgentOutput::Interval { interval_ns } => self.engine.report_every(interval_ns),
             AgentOutput::Close { at_ns } => self.engine.close(at_ns),
             AgentOutput::Stop => self.engine.stop(),
@@ -149,7 +162,7 @@ impl Agent {
 
     /// The first agent fetches the bundle, the others wait for it: the broker is measured with one agent's bundle.
     fn fetch(&mut self, digest: Digest) {
-        let (fetching, fetched) = (self.link.fetch(digest), self.fetched.0.clone());
+        let (fetching, news) = (self.link.fetch(digest), self.news.0.clone());
         let world = Rc::clone(&self.world);
         tokio::task::spawn_local(async move {
             let bundle = world.bundle.get_or_init(|| async {
@@ -157,7 +170,7 @@ impl Agent {
                 Ok(Digest::of(&bundle))
             });
             // Nobody hears it when the run is over already.
-            fetched.send(bundle.await.clone()).ok();
+            news.send(AgentInput::Bundle(bundle.await.clone())).ok();
         });
     }
 }

@@ -2,6 +2,8 @@
 //! whole or not at all.
 
 use crate::settings::{ReportFormat, ReportName};
+use crate::upload::Upload;
+use crate::words;
 use anyhow::{Context, bail};
 use drumfire_metrics::{NameOptions, Summary};
 use drumfire_report::{artillery_json, csv, html, junit, result};
@@ -10,12 +12,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Names of the files that `--report-dir` gets.
-const FOLDER: [(&str, Format); 6] = [
+/// Names of the files that `--report-dir` gets; that of the agents only of a run that agents shared.
+const FOLDER: [(&str, Format); 7] = [
     ("result.json", Format::Result),
     ("report.html", Format::Html),
     ("timeline.csv", Format::Timeline),
     ("endpoints.csv", Format::Endpoints),
+    ("agents.csv", Format::Agents),
     ("junit.xml", Format::Junit),
     ("artillery.json", Format::Artillery),
 ];
@@ -33,7 +36,7 @@ pub struct ReportArguments {
     /// Write a page with charts to this file; it needs no network to open
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write PREFIX-timeline.csv and PREFIX-endpoints.csv
+    /// Write PREFIX-timeline.csv, PREFIX-endpoints.csv and, of a shared run, PREFIX-agents.csv
     #[arg(long, value_name = "PREFIX")]
     pub csv: Option<PathBuf>,
     /// Write checks and errors as JUnit XML to this file
@@ -42,6 +45,9 @@ pub struct ReportArguments {
     /// Write all of these into this folder, made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub report_dir: Option<PathBuf>,
+    /// Write all of these into a folder for the run below this one, in an object store that speaks S3
+    #[arg(long, value_name = "s3://BUCKET/FOLDER")]
+    pub report_upload: Option<String>,
     /// What the folder gets; no command line asks for less than all.
     #[arg(skip)]
     pub folder: FolderReports,
@@ -64,6 +70,7 @@ enum Format {
     Html,
     Timeline,
     Endpoints,
+    Agents,
     Junit,
 }
 
@@ -80,6 +87,9 @@ pub struct ReportOptions {
 #[derive(Debug, Default)]
 pub struct Reports {
     files: Vec<(PathBuf, Format)>,
+    upload: Option<Upload>,
+    /// Names and forms of what is uploaded.
+    uploaded: Vec<(PathBuf, Format)>,
 }
 
 impl Reports {
@@ -97,6 +107,7 @@ impl Reports {
         if let Some(prefix) = &arguments.csv {
             files.push((suffixed(prefix, "-timeline.csv"), Format::Timeline));
             files.push((suffixed(prefix, "-endpoints.csv"), Format::Endpoints));
+            files.push((suffixed(prefix, "-agents.csv"), Format::Agents));
         }
         let single = [
             (arguments.json.clone(), Format::Result),
@@ -117,7 +128,22 @@ impl Reports {
         files
             .iter()
             .try_for_each(|(path, _)| check_writable(path))?;
-        Ok(Reports { files })
+        let upload = arguments.report_upload.as_deref().map(Upload::to);
+        Ok(Reports {
+            files,
+            upload: upload.transpose()?,
+            uploaded: arguments.folder.files(Path::new(""), now).collect(),
+        })
+    }
+
+    /// Makes sure that the reports of a run which is about to begin can be uploaded.
+    ///
+    /// # Errors
+    /// The object store takes nothing.
+    pub fn begin(&self, run_id: &str) -> anyhow::Result<()> {
+        self.upload
+            .as_ref()
+            .map_or(Ok(()), |upload| upload.begin(run_id))
     }
 
     /// Where Artillery's report goes, for the console to name.
@@ -136,8 +162,8 @@ impl Reports {
             .map(|(path, _)| path.as_path())
     }
 
-    /// Writes all of them; one that fails does not keep the others from being
-    /// written.
+    /// Writes and uploads all of them; one that fails does not keep the others
+    /// from being written.
     pub fn write(&self, summary: &Summary, options: &ReportOptions) -> Vec<anyhow::Error> {
         let failed = |(path, format): &(PathBuf, Format)| {
             let text = format.render(summary, options);
@@ -146,7 +172,21 @@ impl Reports {
                 .with_context(|| format!("write report {}", path.display()))
                 .err()
         };
-        self.files.iter().filter_map(failed).collect()
+        let shared = summary.agents.is_some();
+        let owed = |(_, format): &&(PathBuf, Format)| shared || *format != Format::Agents;
+        let mut lost: Vec<_> = self.files.iter().filter(owed).filter_map(failed).collect();
+        if let Some(upload) = &self.upload {
+            let texts = self.uploaded.iter().filter(owed).map(|(name, format)| {
+                let name = name.display().to_string();
+                (name, format.render(summary, options))
+            });
+            let (folder, failed) = upload.put(&summary.facts.run_id, texts);
+            if failed.is_empty() {
+                words::tell(&format!("reports uploaded to {folder}\n"));
+            }
+            lost.extend(failed);
+        }
+        lost
     }
 }
 
@@ -172,7 +212,7 @@ impl Format {
             Format::Artillery => ReportFormat::Artillery,
             Format::Result => ReportFormat::Json,
             Format::Html => ReportFormat::Html,
-            Format::Timeline | Format::Endpoints => ReportFormat::Csv,
+            Format::Timeline | Format::Endpoints | Format::Agents => ReportFormat::Csv,
             Format::Junit => ReportFormat::Junit,
         }
     }
@@ -184,6 +224,7 @@ impl Format {
             Format::Html => html::render(summary),
             Format::Timeline => csv::timeline(summary),
             Format::Endpoints => csv::endpoints(summary),
+            Format::Agents => csv::agents(summary),
             Format::Junit => junit::render(summary, options.strict),
         }
     }
@@ -274,6 +315,7 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drumfire_metrics::Agents;
 
     #[test]
     fn csv_prefixes_lose_their_extension() {
@@ -334,11 +376,21 @@ mod tests {
             report_dir: Some(folder.path().join("a/b")),
             ..ReportArguments::default()
         };
-        let reports = Reports::prepare(&arguments, &Zoned::default()).unwrap();
-        let lost = reports.write(&Summary::default(), &ReportOptions::default());
-        assert!(lost.is_empty(), "{lost:?}");
-        let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
-        assert_eq!(files, FOLDER.len());
+        let shared = Summary {
+            agents: Some(Agents::default()),
+            ..Summary::default()
+        };
+        // A run that nobody shared has no agents to list.
+        for (summary, expected) in [
+            (Summary::default(), FOLDER.len() - 1),
+            (shared, FOLDER.len()),
+        ] {
+            let reports = Reports::prepare(&arguments, &Zoned::default()).unwrap();
+            let lost = reports.write(&summary, &ReportOptions::default());
+            assert!(lost.is_empty(), "{lost:?}");
+            let files = fs::read_dir(folder.path().join("a/b")).unwrap().count();
+            assert_eq!(files, expected);
+        }
     }
 
     #[test]
@@ -354,7 +406,12 @@ mod tests {
         };
         assert_eq!(
             files(&[ReportFormat::Csv, ReportFormat::Json], None),
-            ["out/result.json", "out/timeline.csv", "out/endpoints.csv"]
+            [
+                "out/result.json",
+                "out/timeline.csv",
+                "out/endpoints.csv",
+                "out/agents.csv"
+            ]
         );
         assert_eq!(
             files(&[ReportFormat::Html], Some("nightly-{time}")),

@@ -1,6 +1,9 @@
 //! A run that agents share, as its coordinator's process sees it: their reports become one summary, which is watched and
 //! judged as that of a run on one machine is.
 
+mod observed;
+
+use self::observed::Observed;
 use crate::agents::{self, ScriptLoader};
 use crate::args::LoadArguments;
 use crate::bundle::Bundle;
@@ -10,9 +13,9 @@ use crate::view::{self, Kind, View};
 use crate::{broker, facts, words};
 use anyhow::{Context, anyhow};
 use drumfire_cluster::{
-    AgentStatus, Command, CoordinatorHost, CoordinatorLink, Digest, Epochs, Event as ClusterEvent,
-    Fact, Invitation, Loader, Merged, NumberedSnapshot, Phase, Policy, Settings, Status, Timing,
-    Update, memory,
+    Command, CoordinatorHost, CoordinatorLink, Digest, Epochs, Event as ClusterEvent, Fact,
+    Invitation, Loader, Merged, NumberedSnapshot, Phase, Policy, Settings, Status, Timing, Update,
+    memory,
 };
 use drumfire_engine::{Control, Event, Outcome, StopReason, boundaries, stage_facts};
 use drumfire_metrics::{Abort, Interval, Snapshot, Summary};
@@ -66,9 +69,10 @@ pub fn execute(
         policy: Policy::default(),
         paused: false,
         warm_up: None,
-        // Threads of one process hear each other at once.
+        // Threads of one process hear each other at once, and none of them dies alone.
         timing: Timing {
             start_lead_ns: 200_000_000,
+            lease_ns: 60_000_000_000,
             ..Timing::default()
         },
     };
@@ -108,6 +112,8 @@ struct Fleet<'a> {
     summary: Summary,
     merged: Merged,
     lag: Lag,
+    /// What its agents do, for the reports.
+    observed: Observed,
     epochs: Epochs,
     /// The start, nanoseconds since 1970.
     start_ns: Option<u64>,
@@ -154,6 +160,7 @@ impl<'a> Fleet<'a> {
             summary: Summary::default(),
             merged: Merged::default(),
             lag: Lag::default(),
+            observed: Observed::default(),
             epochs: Epochs::new(job.plan.load.clone(), job.plan.seed),
             start_ns: None,
             begun: false,
@@ -189,6 +196,8 @@ impl<'a> Fleet<'a> {
     }
 
     fn take(&mut self, update: Update) {
+        let agents = self.summary.agents.get_or_insert_default();
+        self.observed.take(&update, facts::now_us(), agents);
         match update {
             Update::Event(event) => self.notice(&event),
             Update::Accepted(report) => self.accept(&report),
@@ -359,33 +368,18 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// How far apart the agents of the first epoch started, and how well that is known.
-    fn start_skew(&self) -> Option<String> {
-        let first = &self.epochs.iter().next()?.slots;
-        let started = |agent: &&AgentStatus| {
-            let mut slots = first.iter();
-            slots.any(|slot| slot.member.as_ref() == Some(&agent.member))
-        };
-        let agents = self.closed.as_ref()?.agents.iter().filter(started);
-        let known = agents.filter_map(|agent| Some((agent.begun_late_ns?, agent.clock?)));
-        let (late, clocks): (Vec<u64>, Vec<_>) = known.unzip();
-        let skew_ns = late.iter().max()? - late.iter().min()?;
-        // Half of the round trip bounds the error of a clock.
-        let error_ns = clocks.iter().map(|clock| clock.round_trip_ns / 2).max()?;
-        let (skew_ms, error_ms) = (skew_ns as f64 / 1e6, error_ns as f64 / 1e6);
-        let line = format!(
-            "agents started within {skew_ms:.3} ms of each other, by clocks known to {error_ms:.3} ms"
-        );
-        (late.len() > 1).then_some(line)
-    }
-
     /// Waits for everyone, and sums up.
     fn end(mut self, agents: Vec<JoinHandle<()>>) -> anyhow::Result<SharedOutcome> {
         self.view.event(&Event::Finished, &self.summary);
-        for line in [self.start_skew(), self.lag.wording()]
-            .into_iter()
-            .flatten()
-        {
+        let start_us = self.start_ns.map_or_else(facts::now_us, |ns| ns / 1_000);
+        if let Some(status) = &self.closed {
+            let agents = self.summary.agents.get_or_insert_default();
+            std::mem::take(&mut self.observed).close(status, start_us, agents);
+            if let Some(skew) = agents.start_skew {
+                self.say(&drumfire_report::agents::start_skew(skew));
+            }
+        }
+        if let Some(line) = self.lag.wording() {
             self.say(&line);
         }
         for thread in agents.into_iter().chain([self.coordinator]) {
@@ -401,8 +395,7 @@ impl<'a> Fleet<'a> {
         if status.balance.planned.is_some() {
             summary.facts.planned = status.balance.planned;
         }
-        let started_at_us = self.start_ns.map_or_else(facts::now_us, |ns| ns / 1_000);
-        facts::state(&mut summary.facts, &self.job.facts, started_at_us);
+        facts::state(&mut summary.facts, &self.job.facts, start_us);
         judge(&mut summary, self.job, self.aborted);
         let failure = match status.phase {
             Phase::Failed(reason) => Some(reason),

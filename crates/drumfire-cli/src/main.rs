@@ -28,6 +28,7 @@ mod client;
 mod execute;
 mod facts;
 
+mod upload;
 mod view;
 
 mod lines;

@@ -125,6 +125,7 @@ pub fn run(arguments: &QuickArguments) -> anyhow::Result<Exit> {
     descriptors::raise_limit();
     let reports = Reports::prepare(&arguments.reports, &Zoned::now())?;
     let facts = facts::of(facts::run_id(), "quick", &arguments.url);
+    reports.begin(&facts.run_id)?;
     let seed = arguments.load.seed();
     let script = arguments.script(&facts.run_id, seed)?;
     let plan = arguments.plan(seed)?;

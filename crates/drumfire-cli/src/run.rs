@@ -84,6 +84,7 @@ pub fn begin(
     let reports = Reports::prepare(&arguments.reports, &Zoned::now())?;
     let agents = meet()?;
     let begun = Begun::of(arguments, &agents)?;
+    reports.begin(&begun.run_id)?;
     Run {
         arguments,
         facts: arguments.facts(&begun.script, begun.run_id),

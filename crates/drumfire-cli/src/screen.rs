@@ -7,7 +7,7 @@ use crate::words;
 use crossterm::cursor::{MoveTo, Show};
 use crossterm::terminal::{Clear, ClearType};
 use drumfire_engine::Event;
-use drumfire_metrics::{RunFacts, Summary, saturations};
+use drumfire_metrics::{RunFacts, Summary};
 use drumfire_report::live::{self, LiveState, LiveView};
 use ratatui::backend::CrosstermBackend;
 use ratatui::text::Line;
@@ -67,7 +67,7 @@ impl Screen {
             Event::Interval => {
                 let interval = summary.timeline.last().cloned();
                 self.live.push(interval.unwrap_or_default());
-                self.live.saturations = saturations(&summary.timeline);
+                self.live.saturations = summary.saturations();
             }
             Event::Stopping(reason) => {
                 self.live.state = LiveState::Draining;

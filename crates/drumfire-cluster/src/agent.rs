@@ -2,10 +2,11 @@
 //! its outputs to a transport and to an engine, and brings back what they say.
 
 use crate::clock_offset::ClockSamples;
+use crate::lease::LockId;
 use crate::member::Digest;
 use crate::messages::{
-    AgentEpoch, AgentPhase, Directive, Heartbeat, NumberedSnapshot, Order, Promise, Proposed,
-    ShareOf,
+    AgentEpoch, AgentPhase, Directive, Grant, Heartbeat, NumberedSnapshot, Order, Promise,
+    Proposed, ShareOf,
 };
 use crate::outbox::Outbox;
 use crate::settings::AgentSettings;
@@ -18,6 +19,9 @@ pub const NOTICE_NS: u64 = 50_000_000;
 
 /// What was held is started late when it is no more overdue than this, and dropped otherwise.
 pub const CATCH_UP_NS: u64 = 1_000_000_000;
+
+/// So much earlier than a coordinator could an agent takes itself for silent: more than two clocks' rates differ by meanwhile.
+const SILENCE_MARGIN_NS: u64 = 100_000_000;
 
 /// So many times as often as while load runs an agent may say how it is while something is unsettled.
 const BUSY_BEATS: u64 = 4;
@@ -54,6 +58,18 @@ pub enum AgentInput {
         snapshot: Snapshot,
         /// Nanoseconds since the run's start.
         to_ns: u64,
+    },
+    /// The broker had refused a connection to everyone, at some time from one instant of the agent's clock to another.
+    Refused {
+        /// Nanoseconds.
+        began_ns: u64,
+        /// Nanoseconds.
+        ended_ns: u64,
+    },
+    /// The answer to [`AgentOutput::Extend`]: up to where the lease is extended, or none when it is not known to be.
+    Extended {
+        /// Nanoseconds since the run's start.
+        until_ns: Option<u64>,
     },
     /// The agent is asked to go: hand the share back, flush, end.
     Leave,
@@ -95,6 +111,13 @@ pub enum AgentOutput {
         until_ns: u64,
         /// Nanoseconds since the run's start.
         drop_before_ns: u64,
+    },
+    /// Extend the agent's [`crate::Lease`] in the broker, if that can be; answer with [`AgentInput::Extended`] in any case.
+    Extend {
+        /// Nanoseconds since the run's start.
+        until_ns: u64,
+        /// The newest lock that is undone.
+        known: LockId,
     },
     /// Take snapshots this far apart from now on.
     Interval {
@@ -143,8 +166,17 @@ pub struct AgentMachine {
     start_ns: Option<u64>,
     begun_late_ns: Option<u64>,
     epoch: Option<u64>,
-    /// The end of what was granted.
+    /// The end of what was granted, and of what the agent gave itself.
     granted_until_ns: u64,
+    /// The last grant.
+    grant: Option<Grant>,
+    /// When the newest of the heartbeats was sent that a coordinator is known to have heard.
+    echoed_ns: Option<u64>,
+    /// The broker is known to be out of order, and no coordinator was heard since.
+    alone: bool,
+    /// Up to where it may have gone because of that.
+    reached_ns: u64,
+    extending: bool,
     promise: Option<Promise>,
     /// What the engine was told last.
     until_ns: u64,
@@ -177,6 +209,11 @@ impl AgentMachine {
             begun_late_ns: None,
             epoch: None,
             granted_until_ns: 0,
+            grant: None,
+            echoed_ns: None,
+            alone: false,
+            reached_ns: 0,
+            extending: false,
             promise: None,
             until_ns: 0,
             leaving: false,
@@ -205,6 +242,10 @@ impl AgentMachine {
                 self.outbox.add(snapshot, to_ns, true);
                 self.enter(AgentPhase::Draining);
             }
+            AgentInput::Refused { began_ns, ended_ns } => {
+                self.refused(began_ns, ended_ns, now_ns, outputs);
+            }
+            AgentInput::Extended { until_ns } => self.extended(until_ns, now_ns, outputs),
             AgentInput::Leave => self.leave(),
         }
         self.arm();
@@ -234,6 +275,9 @@ impl AgentMachine {
         }
         self.outbox.acknowledge(directive.snapshots_before);
         let (term, number) = self.newest;
+        if let Some(echo) = directive.echo.filter(|_| directive.term >= term) {
+            self.echoed_ns = self.echoed_ns.max(Some(echo.sent_ns));
+        }
         if !directive.is_newer_than(term, number) {
             return;
         }
@@ -254,8 +298,66 @@ impl AgentMachine {
             .filter(|grant| self.epoch >= Some(grant.epoch));
         if let Some(grant) = grant {
             self.granted_until_ns = self.granted_until_ns.max(grant.until_ns);
+            self.grant = Some(grant);
         }
+        self.end_outage(now_ns);
         self.limit(now_ns, outputs);
+    }
+
+    /// What was started meanwhile is said, and nothing more is started because of it.
+    fn end_outage(&mut self, now_ns: u64) {
+        if !std::mem::take(&mut self.alone) {
+            return;
+        }
+        let noticed_ns = self.run_ns(now_ns).unwrap_or(0) + NOTICE_NS;
+        self.reached_ns = self.until_ns.min(noticed_ns);
+        self.granted_until_ns = self.granted_until_ns.max(self.reached_ns);
+        self.news = true;
+    }
+
+    /// Goes on through an outage of the broker that began before any coordinator could take this agent for silent: from
+    /// then on none can decide anything, and when it is over each reckons with what the agent was granted for that.
+    fn refused(
+        &mut self,
+        began_ns: u64,
+        ended_ns: u64,
+        now_ns: u64,
+        outputs: &mut Vec<AgentOutput>,
+    ) {
+        let Some((grant, echoed_ns)) = self.grant.zip(self.echoed_ns) else {
+            return;
+        };
+        let silent_ns = echoed_ns + grant.silence_ns.saturating_sub(SILENCE_MARGIN_NS);
+        if self.phase == AgentPhase::Running && began_ns > self.heard_ns && ended_ns < silent_ns {
+            self.alone = true;
+            self.limit(now_ns, outputs);
+        }
+    }
+
+    /// Asks the broker for more, where no coordinator answers heartbeats.
+    fn extend(&mut self, now_ns: u64, outputs: &mut Vec<AgentOutput>) {
+        let running = self.phase == AgentPhase::Running && !self.extending;
+        let grant = self.grant.filter(|_| running);
+        let Some((grant, run_ns)) = grant.zip(self.run_ns(now_ns)) else {
+            return;
+        };
+        let until_ns = run_ns + grant.silence_ns;
+        let unheard_ns = now_ns.saturating_sub(self.heard_ns);
+        if unheard_ns >= grant.silence_ns / 2 && until_ns > self.granted_until_ns {
+            self.extending = true;
+            outputs.push(AgentOutput::Extend {
+                until_ns,
+                known: grant.lock,
+            });
+        }
+    }
+
+    fn extended(&mut self, until_ns: Option<u64>, now_ns: u64, outputs: &mut Vec<AgentOutput>) {
+        self.extending = false;
+        if let Some(until_ns) = until_ns {
+            self.granted_until_ns = self.granted_until_ns.max(until_ns);
+            self.limit(now_ns, outputs);
+        }
     }
 
     fn obey(&mut self, order: Order, outputs: &mut Vec<AgentOutput>) {
@@ -353,7 +455,12 @@ impl AgentMachine {
         let holds_from_ns = self
             .promise
             .map_or(u64::MAX, |promise| promise.holds_from_ns);
-        let until_ns = self.granted_until_ns.min(holds_from_ns);
+        let outage_until_ns = self.grant.filter(|_| self.alone);
+        let outage_until_ns = outage_until_ns.map_or(0, |grant| grant.outage_until_ns);
+        let until_ns = self
+            .granted_until_ns
+            .max(outage_until_ns)
+            .min(holds_from_ns);
         let Some(run_ns) = self.run_ns(now_ns).filter(|_| until_ns != self.until_ns) else {
             return;
         };
@@ -465,11 +572,13 @@ impl AgentMachine {
         };
         self.beat_at_ns = now_ns.saturating_add(period_ns);
         self.news = false;
+        self.extend(now_ns, outputs);
         self.heartbeats += 1;
         outputs.push(AgentOutput::Send(Box::new(Heartbeat {
             member: self.settings.member.clone(),
             number: self.heartbeats,
             term: self.newest.0,
+            directive: self.newest.1,
             sent_ns: now_ns,
             phase: self.phase.clone(),
             capacity: self.settings.capacity,
@@ -478,6 +587,7 @@ impl AgentMachine {
             begun_late_ns: self.begun_late_ns,
             epoch: self.epoch,
             promise: self.promise,
+            reached_ns: self.reached_ns,
             leaving: self.leaving,
         })));
     }
@@ -495,6 +605,7 @@ impl AgentMachine {
     fn cannot_share(&mut self, error: &PlanError, epoch: u64, outputs: &mut Vec<AgentOutput>) {
         self.fail(format!("take the share of epoch {epoch}: {error}"));
         self.granted_until_ns = 0;
+        self.grant = None;
         outputs.push(AgentOutput::Stop);
     }
 

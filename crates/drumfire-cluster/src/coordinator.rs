@@ -12,12 +12,13 @@ mod restoring;
 pub use directives::MAX_REPORTS_PER_SECOND;
 
 use crate::epochs::{Epoch, Epochs};
+use crate::lease::LockId;
 use crate::ledger::{Balance, Ledger};
 use crate::member::Member;
 use crate::messages::{Command, Directive, Heartbeat, NumberedSnapshot, Phase, Reply};
 use crate::proposal::Proposal;
 use crate::record::Fact;
-use crate::roster::{Entry, Heard, Roster};
+use crate::roster::{Entry, Heard, LeaseState, Roster};
 use crate::scale::AS_PLANNED_PERMILLE;
 use crate::settings::Settings;
 use std::collections::BTreeSet;
@@ -37,6 +38,17 @@ pub enum Input {
     Snapshot(Arc<NumberedSnapshot>),
     /// An agent's process is known to be gone: it can start nothing more. Never said of one that is only silent.
     PeerGone(Member),
+    /// The connection to the broker was interrupted, and is there again.
+    Outage,
+    /// The answer to [`Output::Lock`].
+    Locked {
+        /// Whose lease.
+        member: Member,
+        /// Which lock.
+        lock: LockId,
+        /// The end of everything that the member gave itself before, nanoseconds since the run's start.
+        extended_until_ns: u64,
+    },
     /// A person asks something; the reply carries the same id.
     Command {
         /// Names the question.
@@ -53,6 +65,13 @@ pub enum Output {
     Persist(Fact),
     /// Send this to the agent it names.
     Send(Box<Directive>),
+    /// Lock a member's [`crate::Lease`] in the broker, however long it takes; answer with [`Input::Locked`].
+    Lock {
+        /// Whose.
+        member: Member,
+        /// The lock.
+        lock: LockId,
+    },
     /// Answer a command.
     Reply {
         /// The question.
@@ -115,6 +134,11 @@ pub struct CoordinatorMachine {
     ledger: Ledger,
     proposal: Option<Proposal>,
     proposals: u64,
+    locks: u64,
+    /// The last directive before the newest outage of the broker.
+    outage_directive: u64,
+    /// When that was over; 0 when there was none.
+    outage_ns: u64,
     /// How often the pending proposal has been pushed back.
     push_backs: u32,
     permille: u32,
@@ -171,6 +195,9 @@ impl CoordinatorMachine {
             ledger: Ledger::default(),
             proposal: None,
             proposals: 0,
+            locks: 0,
+            outage_directive: 0,
+            outage_ns: 0,
             push_backs: 0,
             permille: AS_PLANNED_PERMILLE,
             warm_up: None,
@@ -230,6 +257,15 @@ impl CoordinatorMachine {
                 self.receive(snapshot, outputs);
             }
             Input::PeerGone(member) => self.lose(member, now_ns, outputs),
+            Input::Outage => {
+                self.outage_directive = self.directives;
+                self.outage_ns = now_ns;
+            }
+            Input::Locked {
+                member,
+                lock,
+                extended_until_ns,
+            } => self.locked(&member, lock, extended_until_ns),
             Input::Command { id, command } => {
                 let reply = self.command(command, now_ns, outputs);
                 outputs.push(Output::Reply { id, reply });
@@ -328,6 +364,15 @@ impl CoordinatorMachine {
         for accepted in self.ledger.receive(snapshot) {
             outputs.push(Output::Persist(Fact::Snapshot(Arc::clone(&accepted))));
             outputs.push(Output::Accepted(accepted));
+        }
+    }
+
+    fn locked(&mut self, member: &Member, lock: LockId, extended_until_ns: u64) {
+        if let Some(entry) = self.roster.get_mut(member) {
+            entry.horizon_ns = entry.horizon_ns.max(extended_until_ns);
+            if entry.lease == LeaseState::Asked(lock) {
+                entry.lease = LeaseState::Locked(lock);
+            }
         }
     }
 

@@ -152,6 +152,31 @@ impl Ledger {
         balance
     }
 
+    /// A member's part of what [`Ledger::balance`] says was dropped, when nothing more will be reported.
+    pub fn dropped_by(
+        &self,
+        member: &Member,
+        epochs: &Epochs,
+        stop_ns: Option<u64>,
+    ) -> BTreeMap<DropReason, u64> {
+        let idle = Account::default();
+        let account = self.accounts.get(member).unwrap_or(&idle);
+        let reported = account.reported.total();
+        let owned = |from_ns| epochs.owned_between(member, from_ns, u64::MAX);
+        let open = owned(0).saturating_sub(reported);
+        let stopped = match account.closed {
+            true => open,
+            false => owned(account.to_ns.max(stop_ns.unwrap_or(u64::MAX))).min(open),
+        };
+        let mut balance = Balance {
+            dropped: account.reported.dropped.clone(),
+            ..Balance::default()
+        };
+        balance.drop(DropReason::Stopped, stopped);
+        balance.drop(DropReason::AgentLost, open - stopped);
+        balance.dropped
+    }
+
     /// Of what is not accounted for, what was due after the stop, or left by an agent that stopped.
     fn stopped(&self, epochs: &Epochs, to_ns: u64, stop_ns: Option<u64>) -> u64 {
         let stop_ns = stop_ns.unwrap_or(u64::MAX).min(to_ns);
@@ -198,6 +223,99 @@ impl Balance {
     fn drop(&mut self, reason: DropReason, n: u64) {
         if n > 0 {
             *self.dropped.entry(reason).or_insert(0) += n;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::epochs::{Epoch, Slot};
+    use drumfire_metrics::Snapshot;
+    use drumfire_plan::{Arrivals, Load, OpenLoad, OpenStage, Spacing};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    fn member(number: usize) -> Member {
+        Member::new(&format!("agent-{number}"), 1)
+    }
+
+    /// Ten seconds; each epoch has shares of agents 0 to 2 and, at 3, of nobody.
+    fn epochs(list: &[(u64, Vec<usize>)]) -> Epochs {
+        let stage = OpenStage {
+            name: None,
+            duration: Duration::from_secs(10),
+            arrivals: Arrivals::Constant { per_second: 7.3 },
+            spacing: Spacing::Uniform,
+            max_users: None,
+        };
+        let load = OpenLoad::new(vec![stage], 7).expect("a valid load");
+        let mut epochs = Epochs::new(Load::Open(load), 7);
+        for (number, (from_ns, owners)) in list.iter().enumerate() {
+            let slots = owners.iter().map(|&owner| Slot {
+                member: (owner < 3).then(|| member(owner)),
+                weight: 1 + owner as u32,
+            });
+            let epoch = Epoch {
+                number: number as u64,
+                from_ns: if number == 0 { 0 } else { *from_ns },
+                permille: 1_000,
+                slots: slots.collect(),
+            };
+            epochs.push(epoch).expect("weights that can be split");
+        }
+        epochs
+    }
+
+    fn a_list() -> impl Strategy<Value = Vec<(u64, Vec<usize>)>> {
+        let epoch = (0..10 * SECOND_NS, prop::collection::vec(0..4_usize, 1..5));
+        prop::collection::vec(epoch, 1..4).prop_map(|mut list| {
+            list.sort();
+            list
+        })
+    }
+
+    /// What a member reported before it ended, or was lost: everything up to `to_ns`, all of it started.
+    fn report(number: usize, to_ns: u64, last: bool, epochs: &Epochs) -> NumberedSnapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.iterations.started = epochs.owned_between(&member(number), 0, to_ns);
+        NumberedSnapshot {
+            member: member(number),
+            number: 0,
+            from_ns: 0,
+            to_ns,
+            last,
+            snapshot,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_each_dropped_and_what_nobody_owned_make_the_balance(
+            list in a_list(),
+            reports in prop::collection::vec(prop::option::of((0..11 * SECOND_NS, any::<bool>())), 3),
+            stop_ns in prop::option::of(0..10 * SECOND_NS),
+        ) {
+            let epochs = epochs(&list);
+            let mut ledger = Ledger::default();
+            for (number, came) in reports.iter().enumerate() {
+                if let Some((to_ns, last)) = came {
+                    ledger.receive(Arc::new(report(number, *to_ns, *last, &epochs)));
+                }
+            }
+            let balance = ledger.balance(&epochs, u64::MAX, stop_ns);
+            let mut rest = balance.dropped;
+            for number in 0..3 {
+                for (reason, n) in ledger.dropped_by(&member(number), &epochs, stop_ns) {
+                    let left = rest.get(&reason).and_then(|rest| rest.checked_sub(n));
+                    rest.insert(reason, left.expect("it is part of the whole"));
+                }
+            }
+            let owned = (0..3).map(|number| epochs.owned_between(&member(number), 0, u64::MAX));
+            let nobodys = balance.planned.map(|planned| planned - owned.sum::<u64>());
+            prop_assert_eq!(Some(rest.values().sum::<u64>()), nobodys);
         }
     }
 }

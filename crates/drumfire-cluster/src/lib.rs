@@ -23,13 +23,20 @@
 //! beyond *e*, or has no process any more. A wrong clock makes an agent early or late; it never makes it own another's.
 //!
 //! A grant is the agent's lease: every heartbeat that the coordinator answers renews it. So an agent that is cut off
-//! goes on until its lease ends, and its share is given away only from there on.
+//! goes on until its lease ends, and its share is given away only from there on. An agent that hears no coordinator
+//! but reaches the broker extends its [`Lease`] there by itself; a coordinator that wants to take a silent agent's share
+//! first locks that lease, and learns how far it was extended. While the broker is out of order nobody can
+//! decide anything, and an agent that knows so in time ([`AgentInput::Refused`]) goes on for longer; a coordinator that
+//! has seen an outage ([`Input::Outage`]) reckons with it until the agent has heard it again.
 //!
 //! # What whoever runs the machines owes them
 //!
 //! - A [`Fact`] is durable before the outputs behind it are carried out, and facts are kept in order.
 //! - [`Input::PeerGone`] is said only of a process that has certainly ended.
 //! - Of several coordinators of a run only the one with the highest term may write facts.
+//! - [`Input::Outage`] is said of every interruption of the connection to the broker, before anything that came over the
+//!   next one, the answer to an [`Output::Lock`] included.
+//! - [`AgentInput::Refused`] is said only of a broker that refuses everyone.
 //! - [`AgentOutput::Advance`] holds for the engine before the outputs behind it are carried out, also when it takes
 //!   time back; and an agent's clock does not run backwards.
 //!
@@ -48,6 +55,7 @@ mod settings;
 
 // Who takes part, and with what.
 mod epochs;
+mod lease;
 mod proposal;
 mod roster;
 mod scale;
@@ -77,8 +85,9 @@ pub use clock_offset::{ClockOffset, Echo, MIN_ECHOES};
 pub use coordinator::{CoordinatorMachine, Event, Input, MAX_REPORTS_PER_SECOND, Output};
 pub use epochs::{Epoch, Epochs, MAX_EPOCHS, Slot};
 pub use host::{AgentNews, CoordinatorHost, Loaded, Loader, Update, run_agent};
+pub use lease::{Lease, LockId};
 pub use ledger::{Account, Balance, Ledger};
-pub use link::{AgentLink, CoordinatorLink, MAX_BUNDLE_BYTES, Mail, Persisted, Standby};
+pub use link::{AgentLink, AgentMail, CoordinatorLink, MAX_BUNDLE_BYTES, Mail, Persisted, Standby};
 pub use member::{Digest, Member};
 pub use merged::{Merged, PATIENCE_US, UNIT_US};
 pub use messages::{

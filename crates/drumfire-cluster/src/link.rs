@@ -4,6 +4,7 @@
 //! Whatever is sent may be lost, doubled, late and in any order; the machines say everything again. Only a fact is
 //! certain once it is persisted.
 
+use crate::lease::LockId;
 use crate::member::{Digest, Member};
 use crate::messages::{Command, Directive, Heartbeat, Invitation, NumberedSnapshot, Reply};
 use crate::record::Fact;
@@ -26,8 +27,32 @@ pub enum Mail {
         /// What is asked.
         command: Command,
     },
+    /// A lease is locked.
+    Locked {
+        /// Whose.
+        member: Member,
+        /// By which lock.
+        lock: LockId,
+        /// The end of everything that the member gave itself before, nanoseconds since the run's start.
+        extended_until_ns: u64,
+    },
     /// Something was refused or is not as it should be: a line for the log.
     Trouble(String),
+}
+
+/// What reaches an agent's host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AgentMail {
+    /// The coordinator wants something.
+    Directive(Box<Directive>),
+    /// The broker refused a connection, and would have refused everyone's, at some time between two instants of
+    /// [`drumfire_reactor::now`].
+    Refused {
+        /// Nanoseconds.
+        began_ns: u64,
+        /// Nanoseconds.
+        ended_ns: u64,
+    },
 }
 
 /// What became of a fact.
@@ -61,6 +86,13 @@ pub trait CoordinatorLink {
     /// Makes a fact durable, however long it takes.
     async fn persist(&mut self, fact: &Fact) -> Persisted;
 
+    /// Locks a member's lease, however long it takes; [`Mail::Locked`] comes when it is done.
+    async fn lock(&mut self, member: &Member, lock: LockId);
+
+    /// How often the connection to whatever keeps the record was interrupted and made again. Rises before anything that
+    /// came over the newer connection is seen.
+    fn outages(&self) -> u64;
+
     /// Lays the bundle where agents fetch it, however long it takes. Doing it again does nothing.
     ///
     /// # Errors
@@ -93,14 +125,24 @@ pub trait Standby {
     reason = "hosts are generic over their link and keep it on one thread"
 )]
 pub trait AgentLink {
-    /// The next directive for this member. May be dropped before it is ready without losing anything.
-    async fn next(&mut self) -> Directive;
+    /// What comes next for this member. May be dropped before it is ready without losing anything.
+    async fn next(&mut self) -> AgentMail;
 
     /// Sends a heartbeat, or drops it where it cannot be sent now.
     async fn heartbeat(&mut self, heartbeat: &Heartbeat);
 
     /// Sends a snapshot, or drops it where it cannot be sent now: the machine sends it again until it is acknowledged.
     async fn snapshot(&mut self, snapshot: &Arc<NumberedSnapshot>);
+
+    /// Extends this member's lease, to whom the newest of the locks that were undone is `known`. The link may be used while
+    /// this is waited for.
+    ///
+    /// Resolves to whether it is extended: not where it is locked, or the broker does not answer.
+    fn extend(
+        &mut self,
+        until_ns: u64,
+        known: LockId,
+    ) -> impl Future<Output = bool> + Send + 'static;
 
     /// Fetches a bundle. The link may be used while this is waited for.
     ///

@@ -1,11 +1,14 @@
 //! The transport of a cluster in one process: channels between the coordinator's thread and those of its agents. Nothing
 //! outlives the process, so facts are kept nowhere.
 
-use crate::link::{AgentLink, CoordinatorLink, MAX_BUNDLE_BYTES, Mail, Persisted, Standby};
+use crate::lease::LockId;
+use crate::link::{
+    AgentLink, AgentMail, CoordinatorLink, MAX_BUNDLE_BYTES, Mail, Persisted, Standby,
+};
 use crate::member::{Digest, Member};
 use crate::messages::{Directive, Heartbeat, Invitation, NumberedSnapshot, Reply};
 use crate::record::Fact;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -26,6 +29,7 @@ pub fn cluster() -> (MemoryCoordinator, MemoryAgents) {
         agents: BTreeMap::new(),
         invitation,
         bundle,
+        locked: VecDeque::new(),
     };
     let agents = MemoryAgents {
         post,
@@ -44,6 +48,8 @@ pub struct MemoryCoordinator {
     agents: BTreeMap<Member, mpsc::Sender<Directive>>,
     invitation: watch::Sender<Option<Invitation>>,
     bundle: watch::Sender<Bundles>,
+    /// Answers that were not given yet.
+    locked: VecDeque<Mail>,
 }
 
 #[derive(Debug)]
@@ -55,6 +61,9 @@ enum Post {
 impl CoordinatorLink for MemoryCoordinator {
     async fn next(&mut self) -> Mail {
         loop {
+            if let Some(locked) = self.locked.pop_front() {
+                return locked;
+            }
             match self.mail.recv().await {
                 Some(Post::Mail(mail)) => return mail,
                 Some(Post::Joined(member, directives)) => {
@@ -86,6 +95,19 @@ impl CoordinatorLink for MemoryCoordinator {
 
     async fn persist(&mut self, _fact: &Fact) -> Persisted {
         Persisted::Done
+    }
+
+    /// No agent extends its lease by itself: a coordinator in the same process is not away.
+    async fn lock(&mut self, member: &Member, lock: LockId) {
+        self.locked.push_back(Mail::Locked {
+            member: member.clone(),
+            lock,
+            extended_until_ns: 0,
+        });
+    }
+
+    fn outages(&self) -> u64 {
+        0
     }
 
     async fn publish_bundle(&mut self, digest: Digest, bundle: &[u8]) -> Result<(), String> {
@@ -161,9 +183,9 @@ impl MemoryAgentLink {
 }
 
 impl AgentLink for MemoryAgentLink {
-    async fn next(&mut self) -> Directive {
+    async fn next(&mut self) -> AgentMail {
         match self.directives.recv().await {
-            Some(directive) => directive,
+            Some(directive) => AgentMail::Directive(Box::new(directive)),
             // The coordinator has ended, or knows a later end of the same member.
             None => std::future::pending().await,
         }
@@ -175,6 +197,14 @@ impl AgentLink for MemoryAgentLink {
 
     async fn snapshot(&mut self, snapshot: &Arc<NumberedSnapshot>) {
         self.post(Mail::Snapshot(Arc::clone(snapshot)));
+    }
+
+    fn extend(
+        &mut self,
+        _until_ns: u64,
+        _known: LockId,
+    ) -> impl Future<Output = bool> + Send + 'static {
+        std::future::ready(false)
     }
 
     fn fetch(
@@ -201,6 +231,7 @@ mod tests {
             member: member.clone(),
             number,
             term: 0,
+            directive: 0,
             sent_ns: number,
             phase: AgentPhase::Announced,
             capacity: 1,
@@ -209,6 +240,7 @@ mod tests {
             begun_late_ns: None,
             epoch: None,
             promise: None,
+            reached_ns: 0,
             leaving: false,
         }
     }
@@ -240,21 +272,25 @@ mod tests {
         })
     }
 
+    fn mail(to: &Member, number: u64) -> AgentMail {
+        AgentMail::Directive(Box::new(directive(to, number)))
+    }
+
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.expect("a runtime").block_on(future)
     }
 
     /// One agent on its thread: joins, says one thing, and gives back what it was told and what it fetched.
-    fn agent(mut agents: MemoryAgents, member: &Member) -> (String, Directive, Vec<u8>) {
+    fn agent(mut agents: MemoryAgents, member: &Member) -> (String, AgentMail, Vec<u8>) {
         block_on(async {
             let invitation = agents.invited().await;
             let mut link = agents.join(&invitation.run, member).await.expect("a link");
             link.heartbeat(&heartbeat(member, 1)).await;
-            let directive = link.next().await;
+            let mail = link.next().await;
             link.snapshot(&snapshot(member)).await;
             let bundle = link.fetch(Digest([1; 32])).await.expect("a bundle");
-            (invitation.run, directive, bundle)
+            (invitation.run, mail, bundle)
         })
     }
 
@@ -294,7 +330,7 @@ mod tests {
             joined.map(|told| told.expect("no panic")).collect()
         });
         for (member, told) in members.iter().zip(told) {
-            let expected = ("run".to_owned(), directive(member, 1), b"bundle".to_vec());
+            let expected = ("run".to_owned(), mail(member, 1), b"bundle".to_vec());
             assert_eq!(told, expected);
         }
     }
@@ -312,7 +348,7 @@ mod tests {
             for number in 0..2 * MAX_WAITING_DIRECTIVES as u64 {
                 link.send(&directive(&member, number)).await;
             }
-            assert_eq!(agent.next().await, directive(&member, 0));
+            assert_eq!(agent.next().await, mail(&member, 0));
             drop(agent);
             link.send(&directive(&member, 0)).await;
             assert!(link.agents.is_empty());

@@ -2,10 +2,12 @@
 //! late one does no harm. Only snapshots add up, and they are numbered.
 
 use crate::clock_offset::{ClockOffset, Echo};
+use crate::lease::LockId;
 use crate::ledger::Balance;
 use crate::member::{Digest, Member};
-use drumfire_metrics::Snapshot;
+use drumfire_metrics::{DropReason, Snapshot};
 use drumfire_plan::{PlanError, Share};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a coordinator says to whoever listens: there is a run to join.
@@ -26,6 +28,8 @@ pub struct Heartbeat {
     pub number: u64,
     /// The highest term of a coordinator that it has heard from.
     pub term: u64,
+    /// The number of the newest directive of that term that it has heard.
+    pub directive: u64,
     /// The agent's clock when it sent this.
     pub sent_ns: u64,
     /// How far it has come.
@@ -42,6 +46,8 @@ pub struct Heartbeat {
     pub epoch: Option<u64>,
     /// What it has promised to wait for.
     pub promise: Option<Promise>,
+    /// Up to where it may have gone without a grant, while the broker was out of order; nanoseconds since the run's start.
+    pub reached_ns: u64,
     /// Whether it wants to hand its share back and go.
     pub leaving: bool,
 }
@@ -177,6 +183,12 @@ pub struct Grant {
     pub epoch: u64,
     /// Arrivals before this may be started, nanoseconds since the run's start.
     pub until_ns: u64,
+    /// Arrivals before this may be started while the broker is out of order for everyone, nanoseconds since the run's start.
+    pub outage_until_ns: u64,
+    /// A coordinator takes an agent for silent that it has not heard for so long, and not before.
+    pub silence_ns: u64,
+    /// The newest lock of the agent's lease that is undone: the agent may extend it again.
+    pub lock: LockId,
 }
 
 /// An epoch as one agent needs it.
@@ -288,6 +300,10 @@ pub struct AgentStatus {
     pub silent_ns: u64,
     /// Whether its process is known to be gone.
     pub gone: bool,
+    /// Its version of Drumfire; empty when it was not heard of since this coordinator began.
+    pub version: String,
+    /// The weight that it asks for; 0 when it was not heard of since this coordinator began.
+    pub capacity: u32,
     /// Its weight in the last epoch; 0 when it has no part.
     pub weight: u32,
     /// Its clock.
@@ -296,6 +312,9 @@ pub struct AgentStatus {
     pub begun_late_ns: Option<u64>,
     /// Iterations that it has reported as started.
     pub started: u64,
+    /// Iterations that it has reported as dropped, by reason; once the run is over also those of its share that it never
+    /// reported.
+    pub dropped: BTreeMap<DropReason, u64>,
 }
 
 /// How far a run has come.

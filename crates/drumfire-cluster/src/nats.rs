@@ -10,6 +10,7 @@
 //! | [`NumberedSnapshot`](crate::NumberedSnapshot), in chunks | `run.<run>.snapshot.<agent>.<incarnation>` | in a stream |
 //! | [`Fact`](crate::Fact) | key `<run>.fact.<n>` of the bucket `drumfire-<cluster>-record` | yes |
 //! | [`LatestRun`](crate::LatestRun) | key `latest` of the same bucket | yes |
+//! | [`Lease`](crate::Lease) | key `<run>.lease.<agent>.<incarnation>` of the same bucket | yes |
 //! | bundle | its digest in the object store `drumfire-<cluster>-bundles` | yes |
 //!
 //! With a run key everything that is said is signed, everything that is kept is sealed, and bundles are named by signed
@@ -29,7 +30,9 @@ mod address;
 mod bundles;
 mod chunks;
 mod guard;
+mod leases;
 mod names;
+mod outage;
 mod reading;
 mod record;
 mod snapshots;

@@ -9,7 +9,7 @@
 use crate::epochs::{Epoch, Slot, fitting};
 use crate::member::Member;
 use crate::messages::{ProposalId, Proposed};
-use crate::roster::Roster;
+use crate::roster::{Entry, Roster};
 use std::collections::BTreeSet;
 
 #[derive(Debug)]
@@ -64,6 +64,7 @@ impl Proposal {
         change: Change<'_>,
         asked: BTreeSet<Member>,
         roster: &Roster,
+        horizon_ns: impl Fn(&Entry) -> u64,
     ) -> Self {
         let unasked = change
             .affected()
@@ -71,7 +72,7 @@ impl Proposal {
             .filter(|member| !asked.contains(member));
         let granted = unasked.filter_map(|member| {
             let entry = roster.get(&member).filter(|entry| !entry.gone)?;
-            Some(entry.horizon_ns)
+            Some(horizon_ns(entry))
         });
         Self {
             proposed: Proposed { id, holds_from_ns },

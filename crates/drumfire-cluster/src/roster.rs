@@ -1,5 +1,6 @@
 //! Everyone the coordinator has heard of: when last, what they said, how far they may go, and what that makes of them.
 
+use crate::lease::LockId;
 use crate::member::Member;
 use crate::messages::{AgentPhase, Heartbeat, ProposalId};
 use std::collections::BTreeMap;
@@ -15,10 +16,28 @@ pub(crate) struct Entry {
     pub(crate) heard_ns: u64,
     /// Its process is known to have ended, or says so.
     pub(crate) gone: bool,
-    /// The end of everything it was ever granted, nanoseconds since the run's start.
+    /// The end of everything it was ever granted, and of what it is known to have given itself, nanoseconds since the run's
+    /// start.
     pub(crate) horizon_ns: u64,
+    /// As far as it may have gone while the broker was out of order.
+    pub(crate) outage_horizon_ns: u64,
+    /// Its lease in the broker.
+    pub(crate) lease: LeaseState,
+    /// The newest lock of it that is undone.
+    pub(crate) undone: LockId,
     /// When its loss was noticed.
     pub(crate) lost: bool,
+}
+
+/// Whether a member can extend its lease by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeaseState {
+    /// It can.
+    Open,
+    /// A lock is asked for.
+    Asked(LockId),
+    /// It cannot, and how far it did is in its horizon.
+    Locked(LockId),
 }
 
 /// What a heartbeat tells.
@@ -55,6 +74,7 @@ impl Roster {
         let same = was_fresh && newest.is_some_and(|newest| says_the_same(newest, &heartbeat));
         let promises = newest.map(|newest| newest.promise) != Some(heartbeat.promise);
         entry.heard_ns = now_ns;
+        entry.horizon_ns = entry.horizon_ns.max(heartbeat.reached_ns);
         entry.gone |= heartbeat.phase == AgentPhase::Finished;
         entry.heartbeat = Some(heartbeat);
         match (known, same) {
@@ -73,6 +93,9 @@ impl Roster {
             heard_ns: now_ns,
             gone: false,
             horizon_ns,
+            outage_horizon_ns: horizon_ns,
+            lease: LeaseState::Open,
+            undone: LockId::default(),
             lost: false,
         })
     }
@@ -107,6 +130,15 @@ impl Entry {
     pub(crate) fn is_fresh(&self, now_ns: u64, silence_ns: u64) -> bool {
         let heard = self.heartbeat.is_some() && now_ns.saturating_sub(self.heard_ns) <= silence_ns;
         heard && !self.gone
+    }
+
+    /// Undoes a lock with the grant that is on its way to the member; gives the newest that is undone.
+    pub(crate) fn unlock(&mut self) -> LockId {
+        if let LeaseState::Locked(lock) = self.lease {
+            self.undone = lock;
+            self.lease = LeaseState::Open;
+        }
+        self.undone
     }
 
     /// Whether it can be part of a run: it did not fail, does not leave and has not ended.
@@ -151,6 +183,11 @@ impl Entry {
     pub(crate) fn capacity(&self) -> Option<u32> {
         let heartbeat = self.heartbeat.as_ref()?;
         Some(heartbeat.capacity.max(1))
+    }
+
+    pub(crate) fn version(&self) -> Option<&str> {
+        let heartbeat = self.heartbeat.as_ref()?;
+        Some(&heartbeat.version)
     }
 
     /// From where on it holds for a proposal, if it promised it.

@@ -67,8 +67,11 @@ pub struct Timing {
     pub resend_ns: u64,
     /// So long after its last heartbeat an agent is not asked to promise anything; at least three intervals.
     pub silence_ns: u64,
-    /// How long an agent goes on without hearing from the coordinator.
+    /// How long an agent goes on that hears neither the coordinator nor the broker, at least [`Timing::silence_ns`]; one
+    /// that reaches the broker goes on.
     pub lease_ns: u64,
+    /// How long agents go on while the broker refuses connections.
+    pub outage_ns: u64,
     /// What two hosts' clocks may differ by: added where a bound rests on a clock alone.
     pub clock_error_ns: u64,
     /// How long running iterations and unsent snapshots are waited for at the end.
@@ -85,12 +88,13 @@ impl Default for Timing {
             gather_ns: 120 * SECOND_NS,
             prepare_ns: 120 * SECOND_NS,
             start_lead_ns: 2 * SECOND_NS,
-            epoch_lead_ns: 2 * SECOND_NS,
-            decide_ns: SECOND_NS / 2,
+            epoch_lead_ns: SECOND_NS,
+            decide_ns: SECOND_NS / 4,
             interval_ns: SECOND_NS,
             resend_ns: SECOND_NS / 4,
             silence_ns: 3 * SECOND_NS,
-            lease_ns: 60 * SECOND_NS,
+            lease_ns: 3 * SECOND_NS,
+            outage_ns: 60 * SECOND_NS,
             clock_error_ns: 5 * SECOND_NS,
             drain_ns: 600 * SECOND_NS,
             empty_ns: 30 * SECOND_NS,

@@ -10,7 +10,9 @@ mod fact;
 mod heartbeat;
 mod invitation;
 mod latest;
+mod lease;
 
+use crate::lease::Lease;
 use crate::member::{Digest, Member};
 use crate::messages::{Command, Directive, Heartbeat, Invitation, Reply};
 use crate::record::{Fact, LatestRun};
@@ -163,6 +165,19 @@ pub fn write_latest_run(latest: &LatestRun) -> Vec<u8> {
 /// When it is not a latest run of this version, or its digest cannot be.
 pub fn read_latest_run(bytes: &[u8]) -> Result<LatestRun, WireError> {
     read::<latest::Body>("latest run", bytes)?.into_latest()
+}
+
+/// A lease as JSON.
+pub(crate) fn write_lease(lease: Lease) -> Vec<u8> {
+    write("lease", lease::Body::from(lease))
+}
+
+/// Reads [`write_lease`].
+///
+/// # Errors
+/// When it is not a lease of this version.
+pub(crate) fn read_lease(bytes: &[u8]) -> Result<Lease, WireError> {
+    Ok(read::<lease::Body>("lease", bytes)?.into())
 }
 
 #[derive(Serialize)]

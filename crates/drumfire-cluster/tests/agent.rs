@@ -2,8 +2,8 @@
 
 use drumfire_cluster::{
     AgentEpoch, AgentInput, AgentMachine, AgentOutput, AgentPhase, AgentSettings, Digest,
-    Directive, Echo, Grant, Heartbeat, MIN_ECHOES, Member, NOTICE_NS, Order, ProposalId, Proposed,
-    ShareOf,
+    Directive, Echo, Grant, Heartbeat, LockId, MIN_ECHOES, Member, NOTICE_NS, Order, ProposalId,
+    Proposed, ShareOf,
 };
 use drumfire_metrics::Snapshot;
 
@@ -96,6 +96,9 @@ impl Bench {
             grant: granted_s.map(|seconds| Grant {
                 epoch,
                 until_ns: seconds * SECOND_NS,
+                outage_until_ns: (seconds + 57) * SECOND_NS,
+                silence_ns: 3 * SECOND_NS,
+                lock: LockId::default(),
             }),
             ..self.directive(Order::Run { start_ns })
         }
@@ -260,4 +263,83 @@ fn an_agent_that_no_coordinator_speaks_to_gives_up_in_the_end() {
             .take(AgentInput::Tick)
             .contains(&AgentOutput::Finished)
     );
+}
+
+/// At 45 s of the run, in which it was granted up to 60 s, 117 s in an outage, and calls itself silent 3 s after an echo.
+fn refused(began_ms: u64, ended_ms: u64) -> (Bench, Vec<AgentOutput>) {
+    const MS_NS: u64 = 1_000_000;
+    let mut bench = Bench::running();
+    bench.now_ns = 55 * SECOND_NS;
+    let directive = bench.run(1, Some(60));
+    bench.hear(directive);
+    let heard_ns = bench.now_ns;
+    bench.now_ns = heard_ns + ended_ms.max(began_ms) * MS_NS;
+    let outputs = bench.take(AgentInput::Refused {
+        began_ns: heard_ns + began_ms * MS_NS,
+        ended_ns: heard_ns + ended_ms * MS_NS,
+    });
+    (bench, outputs)
+}
+
+#[test]
+fn an_outage_that_is_known_in_time_lets_an_agent_go_on() {
+    for (began_ms, ended_ms, goes_on) in [
+        (1, 2, true),
+        (1_000, 2_800, true),
+        // By then a coordinator may have given its share away.
+        (1_000, 3_000, false),
+        // It has heard the coordinator since.
+        (0, 2, false),
+    ] {
+        let (_, outputs) = refused(began_ms, ended_ms);
+        let expected = goes_on.then_some((117 * SECOND_NS, 0));
+        assert_eq!(limit(&outputs), expected, "{began_ms} to {ended_ms} ms");
+    }
+}
+
+#[test]
+fn an_agent_says_how_far_it_went_in_an_outage() {
+    let (mut bench, _) = refused(1, 2);
+    bench.now_ns += 20 * SECOND_NS;
+    let directive = bench.directive(Order::Wait);
+    let outputs = bench.hear(directive);
+    let reached_ns = bench.now_ns - 10 * SECOND_NS + NOTICE_NS;
+    assert_eq!(limit(&outputs), Some((reached_ns, 0)));
+    let told = heartbeat(&outputs).expect("it has news");
+    assert_eq!(told.reached_ns, reached_ns);
+    assert_eq!((told.term, told.directive), (1, bench.directives));
+}
+
+#[test]
+fn an_agent_that_hears_nobody_extends_its_lease() {
+    let mut bench = Bench::running();
+    bench.now_ns = 50 * SECOND_NS;
+    let directive = bench.run(1, Some(41));
+    bench.hear(directive);
+    let extends = |outputs: &[AgentOutput]| {
+        outputs.iter().find_map(|output| match output {
+            AgentOutput::Extend { until_ns, known } => Some((*until_ns, *known)),
+            _ => None,
+        })
+    };
+    bench.now_ns += SECOND_NS;
+    assert_eq!(extends(&bench.take(AgentInput::Tick)), None);
+    // Whatever it was granted before counts still.
+    bench.now_ns = 69 * SECOND_NS;
+    let until_ns = 62 * SECOND_NS;
+    let asked = Some((until_ns, LockId::default()));
+    assert_eq!(extends(&bench.take(AgentInput::Tick)), asked);
+    // Once at a time; what was not done is asked for with the next heartbeat.
+    bench.now_ns = bench.machine.wake_ns();
+    assert_eq!(extends(&bench.take(AgentInput::Tick)), None);
+    let failed = bench.take(AgentInput::Extended { until_ns: None });
+    assert_eq!((limit(&failed), extends(&failed)), (None, None));
+    bench.now_ns = bench.machine.wake_ns();
+    let until_ns = until_ns + 2 * SECOND_NS;
+    let asked = Some((until_ns, LockId::default()));
+    assert_eq!(extends(&bench.take(AgentInput::Tick)), asked);
+    let done = bench.take(AgentInput::Extended {
+        until_ns: Some(until_ns),
+    });
+    assert_eq!(limit(&done), Some((until_ns, 0)));
 }

@@ -1,14 +1,17 @@
 //! A coordinator by itself: what it answers, refuses and gives up.
 
 use drumfire_cluster::{
-    AgentPhase, Balance, Command, CoordinatorMachine, Digest, Fact, Heartbeat, Input, Member,
-    Order, Output, Phase, Policy, Promise, ProposalId, Reply, Settings, Timing,
+    AgentPhase, Balance, Command, CoordinatorMachine, Digest, Fact, Heartbeat, Input, LockId,
+    Member, Order, Output, Phase, Policy, Promise, ProposalId, Reply, Settings, Timing,
 };
 use drumfire_metrics::DropReason;
 use drumfire_plan::{Arrivals, Load, OpenLoad, OpenStage, Spacing};
 use std::time::Duration;
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// A directive that every agent here says that it knows.
+const KNOWN: u64 = 1;
 
 fn settings() -> Settings {
     let stage = OpenStage {
@@ -36,6 +39,7 @@ fn heartbeat(name: &str, number: u64, phase: AgentPhase) -> Heartbeat {
         member: Member::new(name, 1),
         number,
         term: 1,
+        directive: KNOWN,
         sent_ns: 5,
         capacity: 1,
         version: "0.1.0".to_owned(),
@@ -43,6 +47,7 @@ fn heartbeat(name: &str, number: u64, phase: AgentPhase) -> Heartbeat {
         begun_late_ns: None,
         epoch: (phase == AgentPhase::Running).then_some(0),
         promise: None,
+        reached_ns: 0,
         leaving: false,
         phase,
     }
@@ -52,6 +57,8 @@ fn heartbeat(name: &str, number: u64, phase: AgentPhase) -> Heartbeat {
 struct Desk {
     machine: CoordinatorMachine,
     now_ns: u64,
+    /// How far every agent has extended its lease when it is locked.
+    extended_until_ns: u64,
 }
 
 impl Desk {
@@ -59,12 +66,21 @@ impl Desk {
         Self {
             machine: CoordinatorMachine::new(settings(), 1, [], 0, &mut Vec::new()),
             now_ns: 0,
+            extended_until_ns: 0,
         }
     }
 
     fn take(&mut self, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
         self.machine.step(self.now_ns, input, &mut outputs);
+        let locks: Vec<_> = outputs.iter().filter_map(locked).collect();
+        for (member, lock) in locks {
+            outputs.extend(self.take(Input::Locked {
+                member,
+                lock,
+                extended_until_ns: self.extended_until_ns,
+            }));
+        }
         outputs
     }
 
@@ -110,6 +126,13 @@ impl Desk {
     fn wait(&mut self, seconds: u64) -> Vec<Output> {
         self.now_ns += seconds * SECOND_NS;
         self.take(Input::Tick)
+    }
+}
+
+fn locked(output: &Output) -> Option<(Member, LockId)> {
+    match output {
+        Output::Lock { member, lock } => Some((member.clone(), *lock)),
+        _ => None,
     }
 }
 
@@ -263,17 +286,50 @@ fn many_agents_report_less_often() {
 
 #[test]
 fn silence_is_not_death_before_the_lease_ends() {
+    // What is granted, 8 s after the start; what c gave itself; what it may go on for in an outage.
+    for (extended_until_ns, outage, quiet_s) in [
+        (0, false, 3),
+        (19 * SECOND_NS, false, 10),
+        (0, true, 59),
+        (90 * SECOND_NS, true, 81),
+    ] {
+        let mut desk = Desk::running();
+        desk.run_with(&["a", "b", "c"], 10);
+        desk.extended_until_ns = extended_until_ns;
+        if outage {
+            desk.take(Input::Outage);
+        }
+        let quiet = desk.run_with(&["a", "b"], quiet_s);
+        assert!(asked(&quiet).is_empty(), "{quiet_s} s: {:?}", asked(&quiet));
+        let outputs = desk.run_with(&["a", "b"], 2);
+        let names: Vec<String> = asked(&outputs).into_iter().map(|(name, _)| name).collect();
+        assert!(
+            names.contains(&"a".to_owned()) && !names.contains(&"c".to_owned()),
+            "{quiet_s} s: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn a_silent_agents_lease_is_locked_once_until_it_is_heard() {
     let mut desk = Desk::running();
-    desk.run_with(&["a", "b", "c"], 10);
-    // The last word to c was a grant of 60 s, at 8 s of the run.
-    let quiet = desk.run_with(&["a", "b"], 59);
-    assert!(asked(&quiet).is_empty());
-    let outputs = desk.run_with(&["a", "b"], 3);
-    let names: Vec<String> = asked(&outputs).into_iter().map(|(name, _)| name).collect();
-    assert!(
-        names.contains(&"a".to_owned()) && !names.contains(&"c".to_owned()),
-        "{names:?}"
-    );
+    let mut locks = Vec::new();
+    let mut told = Vec::new();
+    for round in 1..=2 {
+        desk.run_with(&["a", "b", "c"], 2);
+        let outputs: Vec<Output> = (0..9).flat_map(|_| desk.run_with(&["a", "b"], 1)).collect();
+        locks.extend(outputs.iter().filter_map(locked));
+        assert_eq!(locks.len(), round, "{locks:?}");
+        let back = desk.run_with(&["c"], 1);
+        told.extend(back.iter().filter_map(|output| match output {
+            Output::Send(directive) if &*directive.to.agent == "c" => directive.grant,
+            _ => None,
+        }));
+    }
+    let told: Vec<LockId> = told.into_iter().map(|grant| grant.lock).collect();
+    let locks: Vec<LockId> = locks.into_iter().map(|(_, lock)| lock).collect();
+    assert!(locks[0] < locks[1]);
+    assert!(locks.iter().all(|lock| told.contains(lock)), "{told:?}");
 }
 
 #[test]

@@ -27,8 +27,16 @@ mod heat_map;
 mod threshold;
 
 mod saturation;
+mod saturation_watch;
 mod verdict;
 
+// Agents that share a run stand beside its whole.
+mod agents;
+
+pub use agents::{
+    Agent, AgentClock, AgentEnding, AgentEvent, AgentEventKind, AgentId, Agents, EpochFacts,
+    EpochShare, StartSkew,
+};
 pub use encoding::DecodeError;
 pub use heat_map::{HeatMap, Reading};
 pub use histogram::Histogram;
@@ -37,8 +45,9 @@ pub use recorder::{CounterId, EndpointId, HistogramId, RateId, Recorder};
 pub use sample::{ErrorCode, Outcome, Phases, Sample};
 pub use saturation::{
     BEHIND_LEAST, BEHIND_US, GRAVE_US, PROCESSOR_FULL, PROCESSOR_NOTE_INTERVALS, Saturation,
-    SaturationCause, full_processor_note, saturations,
+    SaturationCause, WorstAgent, full_processor_note, saturations,
 };
+pub use saturation_watch::SaturationWatch;
 pub use snapshot::{DropReason, EndpointStats, GeneratorHealth, IterationStats, Snapshot, Unit};
 pub use summary::{Interval, RunFacts, StageFacts, Summary};
 pub use threshold::{Abort, ThresholdOutcome};

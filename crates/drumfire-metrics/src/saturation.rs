@@ -11,7 +11,7 @@
 //! stamped in time; that the throughput is the generator's and
 //! not the target's is a note ([`full_processor_note`]), not a saturation.
 
-use crate::{DropReason, Histogram, Interval};
+use crate::{DropReason, Histogram, Interval, Snapshot};
 use std::fmt;
 
 /// Lateness or lag at p99 above which an interval is behind, in microseconds.
@@ -55,20 +55,34 @@ pub struct Saturation {
     /// of the busiest shard's processor, or how many times it happened
     /// (descriptors, ports, users).
     pub worst: u64,
+    /// Which agent it was, where agents shared the run and not all of them together were the limit.
+    pub agent: Option<WorstAgent>,
+}
+
+/// Whom a stretch of a shared run is laid at the door of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorstAgent {
+    /// The name of the one that fared worst.
+    pub name: String,
+    /// How many others were the limit in the same stretch.
+    pub others: u32,
 }
 
 /// Every stretch in which the generator was the limit, by cause and time.
 /// Stretches of one cause that only one good interval parts are one.
 pub fn saturations(timeline: &[Interval]) -> Vec<Saturation> {
-    let late = behind(timeline, |at| &at.snapshot.iterations.lateness_us);
-    let lagging = behind(timeline, |at| &at.snapshot.health.loop_lag_us);
-    let full = full_and_behind(timeline, &late, &lagging);
-    let descriptors = events(timeline, |at| at.snapshot.health.descriptors_exhausted);
-    let ports = events(timeline, |at| at.snapshot.health.ports_exhausted);
-    let users = events(timeline, |at| {
-        let dropped = &at.snapshot.iterations.dropped;
-        dropped.get(&DropReason::Generator).copied().unwrap_or(0)
-    });
+    let signs = timeline.iter().map(|at| Signs::of(&at.snapshot));
+    judged(&signs.collect::<Vec<_>>())
+}
+
+/// [`saturations`], by the signs of neighbouring intervals.
+pub(crate) fn judged(signs: &[Signs]) -> Vec<Saturation> {
+    let late = behind(signs, |at| at.late);
+    let lagging = behind(signs, |at| at.lag);
+    let full = full_and_behind(signs, &late, &lagging);
+    let descriptors = events(signs, |at| at.descriptors);
+    let ports = events(signs, |at| at.ports);
+    let users = events(signs, |at| at.users);
     [
         (SaturationCause::Late, late),
         (SaturationCause::LoopLag, lagging),
@@ -81,9 +95,10 @@ pub fn saturations(timeline: &[Interval]) -> Vec<Saturation> {
     .flat_map(|(cause, stretches)| {
         stretches.into_iter().map(move |stretch| Saturation {
             cause,
-            start_us: timeline[stretch.first].snapshot.start_us,
-            end_us: timeline[stretch.last].snapshot.end_us,
+            start_us: signs[stretch.first].start_us,
+            end_us: signs[stretch.last].end_us,
             worst: stretch.worst,
+            agent: None,
         })
     })
     .collect()
@@ -92,17 +107,20 @@ pub fn saturations(timeline: &[Interval]) -> Vec<Saturation> {
 /// Says where a shard's processor was full although it kept up: a note for
 /// the reader, since the target might have taken more.
 pub fn full_processor_note(timeline: &[Interval]) -> Option<String> {
-    let shares = timeline.iter().map(|at| at.snapshot.health.busiest_shard);
-    let full = shares.filter(|share| *share >= PROCESSOR_FULL).count();
+    let signs = timeline.iter().map(|at| Signs::of(&at.snapshot));
+    let full = signs.filter(Signs::are_full).count();
     let behind = saturations(timeline)
         .iter()
         .any(|s| s.cause == SaturationCause::Processor);
-    (full >= PROCESSOR_NOTE_INTERVALS && !behind).then(|| {
-        format!(
-            "a shard used its whole processor in {full} of {} intervals and kept up: the target might take more than this generator gives",
-            timeline.len()
-        )
-    })
+    let note = || processor_note("a shard", full as u64, timeline.len() as u64);
+    (full >= PROCESSOR_NOTE_INTERVALS && !behind).then(note)
+}
+
+/// Says that `whose` shard was full in so many intervals.
+pub(crate) fn processor_note(whose: &str, full: u64, intervals: u64) -> String {
+    format!(
+        "{whose} used its whole processor in {full} of {intervals} intervals and kept up: the target might take more than this generator gives"
+    )
 }
 
 /// Joins two lists of stretches: those of one cause that meet become one.
@@ -112,27 +130,57 @@ pub(crate) fn join(ours: &[Saturation], theirs: &[Saturation]) -> Vec<Saturation
     let mut joined: Vec<Saturation> = Vec::new();
     for next in all {
         match joined.last_mut() {
-            Some(last) if last.cause == next.cause && next.start_us <= last.end_us => {
-                last.end_us = last.end_us.max(next.end_us);
-                last.worst = match last.cause {
-                    SaturationCause::Descriptors
-                    | SaturationCause::Ports
-                    | SaturationCause::Users => last.worst + next.worst,
-                    SaturationCause::Late
-                    | SaturationCause::LoopLag
-                    | SaturationCause::Processor => last.worst.max(next.worst),
-                };
-            }
+            Some(last) if last.meets(&next) => last.join(next),
             _ => joined.push(next),
         }
     }
     joined
 }
 
+impl Saturation {
+    /// Whether both are of one cause and no time lies between them.
+    pub(crate) fn meets(&self, other: &Saturation) -> bool {
+        self.cause == other.cause && self.start_us <= other.end_us && other.start_us <= self.end_us
+    }
+
+    /// Adds one that meets it.
+    fn join(&mut self, other: Saturation) {
+        self.start_us = self.start_us.min(other.start_us);
+        self.end_us = self.end_us.max(other.end_us);
+        let others = |stretch: &Saturation| stretch.agent.as_ref().map_or(0, |a| a.others + 1);
+        let agents = others(self) + others(&other);
+        if other.worst > self.worst && other.agent.is_some() || self.agent.is_none() {
+            self.agent = other.agent;
+        }
+        if let Some(agent) = &mut self.agent {
+            agent.others = agents - 1;
+        }
+        self.worst = if self.cause.is_counted() {
+            self.worst + other.worst
+        } else {
+            self.worst.max(other.worst)
+        };
+    }
+}
+
+impl SaturationCause {
+    /// Whether its worst value says how many times it happened.
+    pub(crate) fn is_counted(self) -> bool {
+        match self {
+            Self::Descriptors | Self::Ports | Self::Users => true,
+            Self::Late | Self::LoopLag | Self::Processor => false,
+        }
+    }
+}
+
 impl fmt::Display for Saturation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (start, end) = (Seconds(self.start_us), Seconds(self.end_us));
-        write!(f, "generator saturated from {start} to {end}: ")?;
+        write!(f, "generator saturated from {start} to {end}")?;
+        if let Some(agent) = &self.agent {
+            write!(f, " on {agent}")?;
+        }
+        f.write_str(": ")?;
         let worst = self.worst;
         match self.cause {
             SaturationCause::Late => write!(f, "late by p99 {} ms", round_ms(worst)),
@@ -144,6 +192,84 @@ impl fmt::Display for Saturation {
             SaturationCause::Ports => write!(f, "no local port left {worst} times"),
             SaturationCause::Users => write!(f, "no room for {worst} more users"),
         }
+    }
+}
+
+impl fmt::Display for WorstAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.others {
+            0 => f.write_str(&self.name),
+            1 => write!(f, "{} and 1 more agent", self.name),
+            n => write!(f, "{} and {n} more agents", self.name),
+        }
+    }
+}
+
+/// What one interval says of the generator: little enough to be kept where the interval itself is not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Signs {
+    start_us: u64,
+    end_us: u64,
+    late: Option<Behind>,
+    lag: Option<Behind>,
+    busiest_shard: f64,
+    descriptors: u64,
+    ports: u64,
+    users: u64,
+}
+
+/// How far behind an interval was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Behind {
+    p99_us: u64,
+    /// Values that are late.
+    late: u64,
+    /// Whether the interval is enough by itself.
+    enough: bool,
+}
+
+impl Signs {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let health = &snapshot.health;
+        let dropped = &snapshot.iterations.dropped;
+        Self {
+            start_us: snapshot.start_us,
+            end_us: snapshot.end_us,
+            late: Behind::of(&snapshot.iterations.lateness_us),
+            lag: Behind::of(&health.loop_lag_us),
+            busiest_shard: health.busiest_shard,
+            descriptors: health.descriptors_exhausted,
+            ports: health.ports_exhausted,
+            users: dropped.get(&DropReason::Generator).copied().unwrap_or(0),
+        }
+    }
+
+    /// Whether no stretch can begin or go on here.
+    pub(crate) fn are_good(&self) -> bool {
+        let events = self.descriptors + self.ports + self.users;
+        self.late.is_none() && self.lag.is_none() && events == 0
+    }
+
+    /// Whether a shard had no processor time left.
+    pub(crate) fn are_full(&self) -> bool {
+        self.busiest_shard >= PROCESSOR_FULL
+    }
+}
+
+impl Behind {
+    /// None where it was not.
+    fn of(histogram: &Histogram) -> Option<Self> {
+        let p99_us = histogram.quantile(0.99);
+        if p99_us <= BEHIND_US {
+            return None;
+        }
+        let late = histogram.count() - histogram.count_at_or_below(BEHIND_US);
+        let most = late >= BEHIND_LEAST && late * 2 >= histogram.count();
+        (late > 0).then_some(Self {
+            p99_us,
+            late,
+            enough: p99_us >= GRAVE_US || most,
+        })
     }
 }
 
@@ -161,45 +287,39 @@ struct Stretch {
     enough: bool,
 }
 
-fn behind(timeline: &[Interval], of: impl Fn(&Interval) -> &Histogram) -> Vec<Stretch> {
-    let signal = |at: &Interval| {
-        let histogram = of(at);
-        let p99 = histogram.quantile(0.99);
-        let late = histogram.count() - histogram.count_at_or_below(BEHIND_US);
-        let enough = p99 >= GRAVE_US || (late >= BEHIND_LEAST && late * 2 >= histogram.count());
-        (p99 > BEHIND_US && late > 0).then_some((p99, late, enough))
-    };
-    let mut stretches = stretches(timeline, signal, u64::max);
+fn behind(signs: &[Signs], of: impl Fn(&Signs) -> Option<Behind>) -> Vec<Stretch> {
+    let signal = |at: &Signs| of(at).map(|behind| (behind.p99_us, behind.late, behind.enough));
+    let mut stretches = stretches(signs, signal, u64::max);
     stretches.retain(|s| s.enough || (s.bad >= 2 && s.late >= BEHIND_LEAST));
     stretches
 }
 
-fn full_and_behind(timeline: &[Interval], late: &[Stretch], lagging: &[Stretch]) -> Vec<Stretch> {
+fn full_and_behind(signs: &[Signs], late: &[Stretch], lagging: &[Stretch]) -> Vec<Stretch> {
     let places = late.iter().chain(lagging).flat_map(|s| s.first..=s.last);
     let behind: std::collections::BTreeSet<usize> = places.collect();
     let mut place = 0;
-    let signal = |at: &Interval| {
+    let signal = |at: &Signs| {
         let is_behind = behind.contains(&place);
         place += 1;
-        let share = at.snapshot.health.busiest_shard;
-        (is_behind && share >= PROCESSOR_FULL).then_some(((share * 100.0).round() as u64, 1, true))
+        let percent = (at.busiest_shard * 100.0).round() as u64;
+        (is_behind && at.are_full()).then_some((percent, 1, true))
     };
-    stretches(timeline, signal, u64::max)
+    stretches(signs, signal, u64::max)
 }
 
-fn events(timeline: &[Interval], of: impl Fn(&Interval) -> u64) -> Vec<Stretch> {
-    let signal = |at: &Interval| Some(of(at)).filter(|n| *n > 0).map(|n| (n, n, true));
-    stretches(timeline, signal, |a, b| a + b)
+fn events(signs: &[Signs], of: impl Fn(&Signs) -> u64) -> Vec<Stretch> {
+    let signal = |at: &Signs| Some(of(at)).filter(|n| *n > 0).map(|n| (n, n, true));
+    stretches(signs, signal, |a, b| a + b)
 }
 
 /// Puts bad intervals (worst value, late values, whether one is enough) together.
 fn stretches(
-    timeline: &[Interval],
-    mut signal: impl FnMut(&Interval) -> Option<(u64, u64, bool)>,
+    signs: &[Signs],
+    mut signal: impl FnMut(&Signs) -> Option<(u64, u64, bool)>,
     worse: impl Fn(u64, u64) -> u64,
 ) -> Vec<Stretch> {
     let mut found: Vec<Stretch> = Vec::new();
-    for (place, at) in timeline.iter().enumerate() {
+    for (place, at) in signs.iter().enumerate() {
         let Some((worst, late, enough)) = signal(at) else {
             continue;
         };
@@ -436,6 +556,7 @@ mod tests {
             start_us: start,
             end_us: end,
             worst,
+            agent: None,
         };
         use SaturationCause::{Late, Ports};
         let ours = [stretch(Late, 0, 5, 20), stretch(Ports, 3, 4, 1)];

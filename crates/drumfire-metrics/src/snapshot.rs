@@ -179,6 +179,11 @@ impl EndpointStats {
         }
     }
 
+    /// Turns every histogram to the form that takes least memory.
+    pub(crate) fn pack(&mut self) {
+        self.histograms_mut().into_iter().for_each(Histogram::pack);
+    }
+
     fn histograms(&self) -> [&Histogram; 11] {
         let [unclassed, c1, c2, c3, c4, c5] = &self.first_byte_us;
         let (service, intended) = (&self.service_us, &self.intended_us);

@@ -1,6 +1,8 @@
 //! The merged whole of a run with its timeline.
 
-use crate::{Histogram, Recorder, Snapshot, Verdict};
+use crate::{
+    Agents, Histogram, Recorder, Saturation, Snapshot, Verdict, full_processor_note, saturations,
+};
 
 /// What is known of one stage.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,6 +63,8 @@ pub struct Summary {
     pub timeline: Vec<Interval>,
     /// The judgement.
     pub verdict: Verdict,
+    /// The agents that shared the run; none where one machine ran it.
+    pub agents: Option<Agents>,
 }
 
 impl RunFacts {
@@ -155,6 +159,27 @@ impl Summary {
         self.merge_timeline(other);
         self.facts.merge(&other.facts);
         self.verdict.merge(&other.verdict);
+        if let Some(agents) = &other.agents {
+            self.agents.get_or_insert_default().merge(agents);
+        }
+    }
+
+    /// Every stretch in which the generator was the limit. Of a run that agents shared each is judged by itself, since the
+    /// merged lateness of a hundred hides the one that is late, and named.
+    pub fn saturations(&self) -> Vec<Saturation> {
+        let together = saturations(&self.timeline);
+        match &self.agents {
+            Some(agents) => agents.saturations(&together),
+            None => together,
+        }
+    }
+
+    /// Says where a processor was full although the generator kept up.
+    pub fn full_processor_note(&self) -> Option<String> {
+        match &self.agents {
+            Some(agents) => agents.full_processor_note(),
+            None => full_processor_note(&self.timeline),
+        }
     }
 
     /// Says which sums that must hold in a finished run do not: planned is started plus

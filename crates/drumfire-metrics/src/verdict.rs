@@ -1,7 +1,7 @@
 //! Thresholds passed or failed, and whether the measurement itself can be
 //! trusted.
 
-use crate::saturation::{full_processor_note, join, saturations};
+use crate::saturation::join;
 use crate::threshold::{Abort, ThresholdOutcome};
 use crate::{Saturation, Summary};
 
@@ -31,10 +31,10 @@ impl Verdict {
         }
         let mut notes = summary.check_invariants();
         notes.extend(summary.limits_hit());
-        notes.extend(full_processor_note(&summary.timeline));
+        notes.extend(summary.full_processor_note());
         Self {
             thresholds,
-            saturations: saturations(&summary.timeline),
+            saturations: summary.saturations(),
             notes,
         }
     }

@@ -105,6 +105,11 @@
       const from = clamp(s.start_s, ...view.range), to = clamp(s.end_s, ...view.range);
       if (to > from) svg(svg(chart.svg, "rect", { class: "shade", x: g.x(from), y: TOP, width: g.x(to) - g.x(from), height: g.bottom - TOP }), "title", {}, s.text);
     }
+    for (const epoch of run.epochs) {
+      const at = epoch.at_s, x = g.x(at);
+      if (at > view.range[0] && at < view.range[1])
+        svg(svg(chart.svg, "line", { class: "epoch", x1: x, x2: x, y1: TOP, y2: g.bottom }), "title", {}, epoch.text);
+    }
     for (const tick of scale.ticks) {
       const y = g.y(scale.place(tick));
       svg(chart.svg, "line", { class: "grid", x1: LEFT, x2: g.width - RIGHT, y1: y, y2: y });

@@ -2,8 +2,9 @@
 //! reports are tested on is what an engine would hand them.
 
 use drumfire_metrics::{
-    DropReason, Histogram, Interval, Outcome, Phases, Recorder, RunFacts, Sample, Saturation,
-    SaturationCause, Snapshot, StageFacts, Summary, ThresholdOutcome, Unit, Verdict,
+    Agent, AgentClock, AgentEnding, AgentEvent, AgentEventKind, AgentId, Agents, DropReason,
+    Histogram, Interval, Outcome, Phases, Recorder, RunFacts, Sample, Saturation, SaturationCause,
+    SaturationWatch, Snapshot, StageFacts, StartSkew, Summary, ThresholdOutcome, Unit, Verdict,
 };
 
 const SECOND_US: u64 = 1_000_000;
@@ -77,6 +78,19 @@ impl Demo {
         summary
     }
 
+    /// What an agent sees of the run, second by second.
+    fn seconds(&self, seed: u64) -> Vec<Snapshot> {
+        let mut recorder = Recorder::new();
+        let mut chance = Chance::new(seed);
+        let second = |second| {
+            self.play(second, &mut recorder, &mut chance);
+            let mut snapshot = recorder.take(second * SECOND_US, (second + 1) * SECOND_US);
+            self.set_health(second, &mut snapshot, &mut chance);
+            snapshot
+        };
+        (0..self.seconds).map(second).collect()
+    }
+
     fn facts(&self) -> RunFacts {
         let half = self.seconds / 2 * SECOND_US;
         let stage = |name: Option<&str>, start_us, end_us, planned| StageFacts {
@@ -122,6 +136,7 @@ impl Demo {
             start_us: self.stall_s.start * SECOND_US,
             end_us: self.stall_s.end * SECOND_US,
             worst: 85_000,
+            agent: None,
         };
         Verdict {
             thresholds: vec![
@@ -238,4 +253,122 @@ impl Demo {
             health.loop_lag_us.record(lag as u64);
         }
     }
+}
+
+/// A demo run of so many agents, each as large. The second is lost after two thirds, and a last one comes after a third; only
+/// the second stalls.
+pub(crate) fn shared(count: u64, demo: &Demo) -> Summary {
+    let mut summary = Summary {
+        facts: demo.facts(),
+        ..Summary::default()
+    };
+    let mut agents = Agents::default();
+    let mut whole = vec![Snapshot::default(); demo.seconds as usize];
+    let (came, went) = (demo.seconds / 3, demo.seconds * 2 / 3);
+    for number in 1..=count {
+        let own = Demo {
+            stall_s: if number == 2 {
+                demo.stall_s.clone()
+            } else {
+                0..0
+            },
+            ..*demo
+        };
+        let there = match number {
+            2 => 0..went,
+            _ if number == count => came..demo.seconds,
+            _ => 0..demo.seconds,
+        };
+        let (mut row, mut watch) = (agent(number), SaturationWatch::default());
+        let seconds = own.seconds(number).into_iter().zip(&mut whole);
+        for (second, (mut snapshot, whole)) in (0..).zip(seconds) {
+            if !there.contains(&second) {
+                let planned = if second < there.start {
+                    0
+                } else {
+                    demo.planned(second)
+                };
+                snapshot = Snapshot::default();
+                let dropped = &mut snapshot.iterations.dropped;
+                dropped.insert(DropReason::AgentLost, planned);
+            }
+            row.append(&snapshot, &mut watch);
+            whole.merge(&snapshot);
+        }
+        row.start_late_ns = row.start_late_ns.filter(|_| there.start == 0);
+        agents.rows.insert(id(number), row);
+    }
+    for (second, mut snapshot) in (0..).zip(whole) {
+        (snapshot.start_us, snapshot.end_us) = (second * SECOND_US, (second + 1) * SECOND_US);
+        let planned = (demo.planned(second) * count) as f64;
+        summary.push(Interval { planned, snapshot });
+    }
+    set_membership(&mut agents, count, came, went);
+    let iterations = &summary.total.iterations;
+    summary.facts.planned = Some(iterations.started + iterations.dropped_total());
+    agents.settle(&iterations.dropped);
+    summary.agents = Some(agents);
+    summary.verdict = Verdict::judge(&summary, demo.verdict().thresholds, None);
+    summary
+}
+
+fn id(number: u64) -> AgentId {
+    AgentId {
+        name: format!("agent-{number}").into(),
+        life: 1,
+    }
+}
+
+fn agent(number: u64) -> Agent {
+    Agent {
+        version: "0.1.0".into(),
+        capacity: 1,
+        weight: u32::from(number != 2),
+        ending: match number {
+            2 => AgentEnding::Lost,
+            _ => AgentEnding::Stayed,
+        },
+        clock: Some(AgentClock {
+            error_ns: 20_000 + number * 100,
+            offset_ns: number as i64 * 1_234_567 - 3_000_000,
+        }),
+        start_late_ns: Some(40_000 + number * 3_000),
+        ..Agent::default()
+    }
+}
+
+fn set_membership(agents: &mut Agents, count: u64, came: u64, went: u64) {
+    let weights = |there: &dyn Fn(u64) -> bool| {
+        let numbers: Vec<u64> = (1..=count).filter(|number| there(*number)).collect();
+        numbers.into_iter().map(|number| (Some(id(number)), 1))
+    };
+    agents.begin_epoch(0, 0, 1_000, weights(&|number| number < count));
+    agents.begin_epoch(1, came * SECOND_US, 1_000, weights(&|_| true));
+    agents.begin_epoch(
+        2,
+        went * SECOND_US + 300_000,
+        1_000,
+        weights(&|number| number != 2),
+    );
+    let second = SECOND_US as i64;
+    let event = |at_us, kind, number| AgentEvent {
+        at_us,
+        kind,
+        agent: Some(id(number)),
+        others: 0,
+        reason: None,
+    };
+    for number in 1..count {
+        agents.note(event(
+            number as i64 - 3 * second,
+            AgentEventKind::Announced,
+            number,
+        ));
+    }
+    agents.note(event(came as i64 * second, AgentEventKind::Joined, count));
+    agents.note(event(went as i64 * second, AgentEventKind::Silent, 2));
+    agents.start_skew = Some(StartSkew {
+        skew_ns: 3_000 * (count - 1),
+        error_ns: 41_300,
+    });
 }

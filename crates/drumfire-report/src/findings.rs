@@ -1,7 +1,7 @@
 //! Drumfire's own short section below a report: both latencies, what was
 //! planned and dropped, how the generator was doing, and the verdict in words.
 
-use crate::wording;
+use crate::{agents, wording};
 use drumfire_metrics::{
     EndpointStats, GeneratorHealth, Histogram, IterationStats, Saturation, Snapshot, Summary,
     ThresholdOutcome, Verdict,
@@ -24,6 +24,10 @@ pub fn render(summary: &Summary) -> String {
     out.push_str(&"-".repeat(67));
     out.push_str("\n\n");
     latencies(&mut out, &summary.total);
+    if let Some(agents) = &summary.agents {
+        out.push_str(&agents::table(agents, LABEL_WIDTH));
+        out.push('\n');
+    }
     for (label, text) in facts(summary) {
         writeln!(out, "{label:LABEL_WIDTH$}{text}").expect("a string takes all");
     }
@@ -130,6 +134,7 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
     }));
     lines.push(("generator", generator(&total.health)));
     lines.push(("", punctuality(total)));
+    lines.extend(summary.agents.iter().flat_map(agents::facts));
     lines.extend(verdict(summary).into_iter().map(|text| ("verdict", text)));
     lines.extend(
         summary
@@ -268,11 +273,16 @@ pub(crate) fn thresholds(verdict: &Verdict) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::{Demo, demo_summary};
+    use crate::demo::{Demo, demo_summary, shared};
 
     #[test]
     fn a_saturated_run_says_so() {
         insta::assert_snapshot!(render(&demo_summary()));
+    }
+
+    #[test]
+    fn a_shared_run_lists_its_agents() {
+        insta::assert_snapshot!(render(&shared(3, &Demo::default())));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! and asks for nothing: its policy forbids every request, and allows no
 //! script and no style but its own two, by their hashes.
 
+mod agents;
 mod figures;
 mod island;
 mod tables;
@@ -24,6 +25,7 @@ pub fn render(summary: &Summary) -> String {
         figures::figures(summary),
         figures::charts(),
         tables::endpoints(summary),
+        agents::section(summary),
         "<div class=\"pair\">".to_owned(),
         tables::thresholds(&summary.verdict),
         tables::failures(summary),
@@ -83,12 +85,15 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::{Demo, demo_summary};
+    use crate::demo::{Demo, demo_summary, shared};
+    use drumfire_metrics::{AgentId, Agents};
 
     const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\"'<!--{script}";
 
     fn hostile() -> Summary {
-        let mut summary = demo_summary();
+        let mut summary = shared(3, &Demo::default());
+        let agents = summary.agents.take().expect("they share it");
+        summary.agents = Some(renamed(agents));
         let facts = &mut summary.facts;
         for text in [
             &mut facts.title,
@@ -114,9 +119,30 @@ mod tests {
         summary
     }
 
+    /// The same agents by the name of [`HOSTILE`], each in another life.
+    fn renamed(agents: Agents) -> Agents {
+        let id = |id: &AgentId| AgentId {
+            name: HOSTILE.into(),
+            life: id.name.len() as u64 * 31 + u64::from(id.name.as_bytes()[id.name.len() - 1]),
+        };
+        let mut agents = agents;
+        let rows = std::mem::take(&mut agents.rows).into_iter();
+        agents.rows = rows.map(|(old, row)| (id(&old), row)).collect();
+        for row in agents.rows.values_mut() {
+            row.version = HOSTILE.into();
+        }
+        let epochs = agents.epochs.iter_mut().flat_map(|epoch| &mut epoch.shares);
+        epochs.for_each(|share| share.agent = id(&share.agent));
+        for event in &mut agents.events {
+            event.agent = event.agent.as_ref().map(id);
+            event.reason = Some(HOSTILE.into());
+        }
+        agents
+    }
+
     #[test]
     fn hostile_text_makes_no_element() {
-        let (plain, hostile) = (render(&demo_summary()), render(&hostile()));
+        let (plain, hostile) = (render(&shared(3, &Demo::default())), render(&hostile()));
         for tag in [
             "<script", "</script", "<img", "<!--", "<style", "<svg", "<meta",
         ] {
@@ -181,8 +207,35 @@ mod tests {
     }
 
     #[test]
+    fn only_a_shared_run_has_agents() {
+        let alone = render(&demo_summary());
+        assert!(!alone.contains("<h2>Agents</h2>"));
+        let page = render(&shared(3, &Demo::default()));
+        assert!(page.contains("<h2>Agents</h2>"));
+        for name in ["agent-1", "agent-2", "agent-3"] {
+            assert!(
+                page.contains(&format!("<td class=\"agent\">{name}</td>")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_thousand_agents_lists_the_worst() {
+        let demo = Demo {
+            seconds: 3,
+            arrivals_per_s: 4,
+            stall_s: 1..2,
+            ..Demo::default()
+        };
+        let page = render(&shared(1_000, &demo));
+        assert!(page.contains("500 agents that fared no worse are left out"));
+        assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    }
+
+    #[test]
     fn no_style_attribute_and_no_handler_stand_in_the_page() {
-        let page = render(&demo_summary());
+        let page = render(&shared(3, &Demo::default()));
         let body = page.split("<script").next().expect("a body");
         assert!(!body.contains("style=\"") && !body.contains("onclick"));
     }

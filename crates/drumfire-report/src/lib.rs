@@ -2,6 +2,7 @@
 //! one file per format. Everything here is a pure function from a summary to
 //! text; whoever calls writes it somewhere.
 
+pub mod agents;
 pub mod artillery_console;
 pub mod artillery_json;
 pub mod compare;

@@ -5,6 +5,7 @@
 //! reader passes over what it does not know; whatever an old reader would
 //! misread raises the version, and a reader refuses a version above its own.
 
+mod agents;
 mod border;
 mod histogram;
 
@@ -112,13 +113,24 @@ fn check_instants(summary: &Summary) -> Result<(), ResultError> {
         .stages
         .iter()
         .map(|stage| (stage.start_us, stage.end_us));
-    let saturations = summary.verdict.saturations.iter();
+    let agents = summary
+        .agents
+        .iter()
+        .flat_map(|agents| agents.rows.values());
+    let saturations = agents.flat_map(|agent| &agent.saturations);
+    let saturations = summary.verdict.saturations.iter().chain(saturations);
     let saturations = saturations.map(|stretch| (stretch.start_us, stretch.end_us));
     let snapshots = summary.timeline.iter().map(|interval| &interval.snapshot);
     let snapshots = snapshots.chain([&summary.total]);
     let snapshots = snapshots.map(|snapshot| (snapshot.start_us, snapshot.end_us));
+    let epochs = summary.agents.iter().flat_map(|agents| &agents.epochs);
+    let epochs = epochs.map(|epoch| (0, epoch.from_us));
+    let events = summary.agents.iter().flat_map(|agents| &agents.events);
+    let events = events.map(|event| (0, event.at_us.unsigned_abs()));
     let mut spans = [whole]
         .into_iter()
+        .chain(epochs)
+        .chain(events)
         .chain(stages)
         .chain(saturations)
         .chain(snapshots);
@@ -147,7 +159,7 @@ fn check_version(text: &str) -> Result<(), ResultError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::{Demo, demo_summary};
+    use crate::demo::{Demo, demo_summary, shared};
     use drumfire_metrics::Histogram;
     use proptest::prelude::*;
 
@@ -159,6 +171,7 @@ mod tests {
             crate::artillery_json::render(summary, &names),
             crate::csv::timeline(summary),
             crate::csv::endpoints(summary),
+            crate::csv::agents(summary),
             crate::junit::render(summary, true),
             crate::quick::render(summary),
             crate::findings::render(summary),
@@ -190,7 +203,8 @@ mod tests {
             ..Demo::default()
         }
         .run();
-        for summary in [demo_summary(), Summary::default(), odd, idle] {
+        let shared = shared(3, &Demo::default());
+        for summary in [demo_summary(), Summary::default(), odd, idle, shared] {
             assert_eq!(round_trip(&summary), summary);
         }
     }
@@ -209,7 +223,7 @@ mod tests {
         #[test]
         fn no_broken_byte_makes_anything_panic(place: prop::sample::Index, byte: u8) {
             let demo = Demo { seconds: 1, arrivals_per_s: 2, ..Demo::default() };
-            let mut bytes = render(&demo.run()).into_bytes();
+            let mut bytes = render(&shared(2, &demo)).into_bytes();
             let at = place.index(bytes.len());
             bytes[at] = byte & 0x7f;
             let text = String::from_utf8(bytes).expect("still ASCII");
@@ -281,6 +295,29 @@ mod tests {
             let error = parse(text).err().map(|error| error.to_string());
             let error = error.unwrap_or_else(|| panic!("accepted, not {expected}"));
             assert!(error.starts_with(expected), "{error}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn broken_agents_are_refused_with_a_reason() {
+        let ours = render(&shared(3, &Demo::default()));
+        for (found, instead, expected) in [
+            (
+                "\"life\":\"1\"",
+                "\"life\":\"x\"",
+                "life \"x\": invalid digit",
+            ),
+            (
+                "\"ending\":\"lost\"",
+                "\"ending\":\"away\"",
+                "unknown variant `away`",
+            ),
+            ("\"at_us\":-", "\"at_us\":-99999999999", "us is no stretch"),
+        ] {
+            let broken = ours.replacen(found, instead, 1);
+            let error = parse(&broken).err().map(|error| error.to_string());
+            let error = error.unwrap_or_else(|| panic!("accepted, not {expected}"));
+            assert!(error.contains(expected), "{error}, not {expected}");
         }
     }
 

@@ -96,7 +96,7 @@ pub(crate) fn drop_reason(reason: DropReason) -> &'static str {
     }
 }
 
-/// One stretch of saturation: `from 12 s to 40 s: late by p99 85 ms`.
+/// One stretch of saturation: `from 12 s to 40 s: late by p99 85 ms`, `from 12 s to 40 s on agent-3: …`.
 pub(crate) fn saturation(stretch: &Saturation) -> String {
     let from = span(stretch.start_us);
     let to = span(stretch.end_us);
@@ -110,12 +110,15 @@ pub(crate) fn saturation(stretch: &Saturation) -> String {
         SaturationCause::Ports => format!("out of local ports {times} times"),
         SaturationCause::Users => format!("no room for {times} more users"),
     };
-    format!("from {from} to {to}: {what}")
+    let agent = stretch.agent.as_ref();
+    let on = agent.map_or_else(String::new, |agent| format!(" on {agent}"));
+    format!("from {from} to {to}{on}: {what}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drumfire_metrics::WorstAgent;
 
     #[test]
     fn numbers_read_well() {
@@ -193,8 +196,18 @@ mod tests {
                 start_us: 12_000_000,
                 end_us: 40_000_000,
                 worst: 85_000,
+                agent: None,
             };
             assert_eq!(saturation(&stretch), expected);
+            let named = Saturation {
+                agent: Some(WorstAgent {
+                    name: "agent-3".to_owned(),
+                    others: 1,
+                }),
+                ..stretch
+            };
+            let expected = expected.replace(": ", " on agent-3 and 1 more agent: ");
+            assert_eq!(saturation(&named), expected);
         }
     }
 }

@@ -159,7 +159,7 @@ fn reports(values: &Values) -> Result<ReportArguments, SettingsError> {
     let report_dir = path("report-dir");
     for of_folder in ["report-formats", "report-name"] {
         let asked = values.rank(of_folder).is_some_and(|rank| rank.ours);
-        if asked && report_dir.is_none() {
+        if asked && report_dir.is_none() && values.text("report-upload").is_none() {
             return Err(values.error(of_folder, "there is no report-dir for it"));
         }
     }
@@ -174,6 +174,7 @@ fn reports(values: &Values) -> Result<ReportArguments, SettingsError> {
         csv: path("csv"),
         junit: path("junit"),
         report_dir,
+        report_upload: values.text("report-upload"),
         folder: FolderReports {
             formats,
             name: values.text("report-name").map(ReportName::new),
@@ -207,7 +208,7 @@ fn timing(values: &Values) -> Result<Timing, SettingsError> {
     let set = |name, usual| values.duration(name).map_or(usual, nanoseconds);
     let interval_ns = set("interval", usual.interval_ns);
     let silence_ns = interval_ns.saturating_mul(SILENT_INTERVALS.into());
-    let lease_ns = set("lease", usual.lease_ns);
+    let lease_ns = set("lease", usual.lease_ns.max(silence_ns));
     if lease_ns < silence_ns {
         let interval = Duration::from_nanos(interval_ns);
         let reason = Reason::hint(
@@ -222,6 +223,7 @@ fn timing(values: &Values) -> Result<Timing, SettingsError> {
         interval_ns,
         silence_ns: usual.silence_ns.max(silence_ns),
         lease_ns,
+        outage_ns: set("outage", usual.outage_ns),
         drain_ns: set("drain-timeout", usual.drain_ns),
         ..usual
     })

@@ -156,7 +156,7 @@ const SECRET: Kind = Kind::Secret { least_bytes: 1 };
 const NAMES: Kind = Kind::List(Item::Text);
 
 /// All settings, in the order of help and reference.
-pub const TABLE: [Setting; 51] = [
+pub const TABLE: [Setting; 53] = [
     Setting {
         name: "settings",
         value_name: "FILE",
@@ -504,10 +504,19 @@ pub const TABLE: [Setting; 51] = [
         name: "lease",
         value_name: "DURATION",
         kind: DURATION,
+        fallback: Fallback::Told("3s, and at least 3 intervals"),
+        roles: COORDINATOR,
+        section: Section::Timing,
+        meaning: "How long an agent that is cut off goes on with the load before others take its share",
+    },
+    Setting {
+        name: "outage",
+        value_name: "DURATION",
+        kind: DURATION,
         fallback: Fallback::Text("1m"),
         roles: COORDINATOR,
         section: Section::Timing,
-        meaning: "How long an agent goes on with the load without hearing from the coordinator",
+        meaning: "How long agents go on with the load while the broker refuses connections",
     },
     Setting {
         name: "drain-timeout",
@@ -537,6 +546,15 @@ pub const TABLE: [Setting; 51] = [
         roles: COORDINATOR,
         section: Section::Reports,
         meaning: "Write the reports into this folder, made if it is not there",
+    },
+    Setting {
+        name: "report-upload",
+        value_name: "s3://BUCKET/FOLDER",
+        kind: Kind::Text,
+        fallback: Fallback::Nothing,
+        roles: COORDINATOR,
+        section: Section::Reports,
+        meaning: "Write the reports into a folder for the run below this one, in an object store that speaks S3",
     },
     Setting {
         name: "report-formats",
@@ -590,7 +608,7 @@ pub const TABLE: [Setting; 51] = [
         fallback: Fallback::Nothing,
         roles: COORDINATOR,
         section: Section::Reports,
-        meaning: "Write PREFIX-timeline.csv and PREFIX-endpoints.csv",
+        meaning: "Write PREFIX-timeline.csv, PREFIX-endpoints.csv and PREFIX-agents.csv",
     },
     Setting {
         name: "junit",

@@ -1,8 +1,47 @@
 //! `run --agents`: several agents in one process do together what one machine does alone.
 
-use crate::drumfire::{Folder, script, target};
-use drumfire_metrics::{DropReason, Summary};
+use crate::drumfire::{Folder, REPORT_FILES, script, target};
+use drumfire_metrics::{AgentEnding, AgentEventKind, Agents, DropReason, Summary};
 use std::collections::BTreeMap;
+
+/// The agents of a shared run. Whatever there is of their rows adds up to the whole.
+pub fn agents_of(summary: &Summary) -> &Agents {
+    let agents = summary.agents.as_ref().expect("agents shared the run");
+    let sum = |of: &dyn Fn(&drumfire_metrics::Agent) -> u64| -> u64 {
+        agents.rows.values().map(of).sum()
+    };
+    let whole = &summary.total.iterations;
+    assert_eq!(sum(&|row| row.iterations.started), whole.started);
+    assert_eq!(sum(&|row| row.iterations.completed), whole.completed);
+    for reason in DropReason::ALL {
+        let of = |dropped: &BTreeMap<DropReason, u64>| dropped.get(&reason).copied().unwrap_or(0);
+        assert_eq!(
+            sum(&|row| of(&row.iterations.dropped)) + of(&agents.unowned),
+            of(&whole.dropped),
+            "{reason:?}"
+        );
+    }
+    let endpoints = || summary.total.endpoints.values();
+    let requests: u64 = endpoints().map(|endpoint| endpoint.requests).sum();
+    assert_eq!(sum(&|row| row.exchanges.requests), requests);
+    let answers: u64 = endpoints()
+        .map(|endpoint| endpoint.service_us.count())
+        .sum();
+    assert_eq!(sum(&|row| row.exchanges.service_us.count()), answers);
+    let lateness = &summary.total.iterations.lateness_us;
+    assert_eq!(
+        sum(&|row| row.iterations.lateness_us.count()),
+        lateness.count()
+    );
+    agents
+}
+
+/// What happened after the start: what and to whom.
+pub fn happened(agents: &Agents) -> Vec<(AgentEventKind, &str)> {
+    let later = agents.events.iter().filter(|event| event.at_us >= 0);
+    let named = later.filter_map(|event| Some((event.kind, &*event.agent.as_ref()?.name)));
+    named.collect()
+}
 
 /// What must be the same however many agents there are: requests by endpoint and code, and custom counters.
 fn counts(summary: &Summary) -> BTreeMap<String, u64> {
@@ -55,6 +94,7 @@ fn agents_do_together_what_one_machine_does() {
             (theirs.started, theirs.completed)
         );
         assert_eq!(counts(&shared), counts(&alone));
+        assert_eq!(agents_of(&shared).rows.len().to_string(), count);
         // Every user logs its row: the rows are dealt out over all agents.
         assert_eq!(lines, alone_lines);
     }
@@ -86,6 +126,77 @@ fn a_signal_drains_all_agents_and_every_sum_holds() {
     assert_eq!(
         iterations.dropped.keys().collect::<Vec<_>>(),
         [&DropReason::Stopped]
+    );
+    let agents = agents_of(&summary);
+    assert_eq!(agents.rows.len(), 2);
+    assert_eq!(agents.unowned, BTreeMap::new());
+    let stopped = agents
+        .rows
+        .values()
+        .map(|row| row.iterations.dropped_total());
+    assert!(stopped.into_iter().all(|stopped| stopped > 0));
+}
+
+#[test]
+fn reports_show_every_agent() {
+    let (folder, target) = (Folder::new(), target());
+    let phases = "phases: [{duration: 2, arrivalRate: 30}]";
+    let text = script(&target.url(), phases, "{get: {url: /}}");
+    folder.write("script.yml", &text);
+    let run = ["run", "script.yml", "--agents", "3", "--report-dir", "out"];
+    let ended = folder.run(&run).expect_code(0);
+    let mut files = REPORT_FILES.to_vec();
+    files.insert(0, "agents.csv");
+    assert_eq!(folder.list("out"), files);
+    let summary = folder.result("out/result.json");
+    let agents = agents_of(&summary);
+    assert_eq!(agents.rows.len(), 3);
+    for row in agents.rows.values() {
+        assert_eq!(
+            (row.iterations.started, row.weight, row.capacity),
+            (20, 1, 1)
+        );
+        assert_eq!(row.ending, AgentEnding::Stayed);
+        assert!(row.clock.is_some() && row.start_late_ns.is_some());
+        assert_eq!(row.version, summary.facts.version);
+    }
+    let epochs = agents
+        .epochs
+        .iter()
+        .map(|epoch| (epoch.from_us, epoch.agents, epoch.weight));
+    assert_eq!(epochs.collect::<Vec<_>>(), [(0, 3, 3)]);
+    let announced = agents
+        .events
+        .iter()
+        .map(|event| (event.kind, event.at_us < 0));
+    assert_eq!(
+        announced.collect::<Vec<_>>(),
+        [(AgentEventKind::Announced, true); 3]
+    );
+    assert!(agents.start_skew.is_some_and(|skew| skew.error_ns > 0));
+    for name in ["agent-1", "agent-2", "agent-3"] {
+        assert!(
+            ended.stdout.contains(&format!("\n  {name} ")),
+            "{}",
+            ended.stdout
+        );
+        assert!(
+            folder
+                .read("out/agents.csv")
+                .contains(&format!("\r\n{name},1,"))
+        );
+        assert!(
+            folder
+                .read("out/report.html")
+                .contains(&format!(">{name}</td>"))
+        );
+    }
+    // Rendered again from the result they are the same.
+    let again = ["report", "-q", "out/result.json", "--csv", "again"];
+    folder.run(&again).expect_code(0);
+    assert_eq!(
+        folder.read("again-agents.csv"),
+        folder.read("out/agents.csv")
     );
 }
 

@@ -16,3 +16,4 @@ mod reports;
 mod signals;
 mod target;
 mod terminal;
+mod upload;

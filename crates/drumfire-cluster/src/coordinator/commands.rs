@@ -63,6 +63,8 @@ impl CoordinatorMachine {
             phase: entry.phase().cloned().unwrap_or(AgentPhase::Announced),
             silent_ns: now_ns.saturating_sub(entry.heard_ns),
             gone: entry.gone,
+            version: entry.version().unwrap_or_default().to_owned(),
+            capacity: entry.capacity().unwrap_or(0),
             weight: weights.get(member).copied().unwrap_or(0),
             clock: entry
                 .heartbeat
@@ -73,6 +75,7 @@ impl CoordinatorMachine {
                 .as_ref()
                 .and_then(|heartbeat| heartbeat.begun_late_ns),
             started: self.ledger.account(member).map_or(0, Account::started),
+            dropped: self.dropped_by(member),
             member: member.clone(),
         };
         let run_ns = self.start_ns.map(|_| self.run_ns(now_ns));

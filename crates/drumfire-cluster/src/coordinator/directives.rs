@@ -23,7 +23,8 @@ impl CoordinatorMachine {
         let everyone = std::mem::take(&mut self.news);
         if due || everyone {
             self.pushed_ns = now_ns;
-            self.interval_ns = self.reporting_interval_ns();
+            // What an agent was told of silence must not become shorter.
+            self.interval_ns = self.interval_ns.max(self.reporting_interval_ns());
             for member in self.roster.members() {
                 let answered = heard.as_ref().is_some_and(|(heard, _)| *heard == member);
                 if !answered && (everyone || self.is_behind(&member)) {
@@ -75,19 +76,21 @@ impl CoordinatorMachine {
         now_ns: u64,
         outputs: &mut Vec<Output>,
     ) {
-        let run_ns = self.run_ns(now_ns);
         let order = self.order(member);
         let interval_ns = self.interval_ns;
-        let grant = self
-            .grant(member, run_ns)
-            .filter(|_| self.is_fresh(member, now_ns));
+        let grant = self.grant(member, now_ns);
         self.directives += 1;
         let number = self.directives;
         let Some(entry) = self.roster.get_mut(member).filter(|entry| !entry.gone) else {
             return;
         };
+        let grant = grant.map(|grant| Grant {
+            lock: entry.unlock(),
+            ..grant
+        });
         if let Some(grant) = grant {
             entry.horizon_ns = entry.horizon_ns.max(grant.until_ns);
+            entry.outage_horizon_ns = entry.outage_horizon_ns.max(grant.outage_until_ns);
         }
         let known = entry
             .heartbeat
@@ -110,13 +113,22 @@ impl CoordinatorMachine {
         })));
     }
 
-    /// Who had a part, and is there, may go on for a lease: to take it away before that it is asked first.
-    fn grant(&self, member: &Member, run_ns: u64) -> Option<Grant> {
+    /// Who had a part, and is there, may go on for a lease from when it was heard: to take it away before that it is asked
+    /// first.
+    fn grant(&self, member: &Member, now_ns: u64) -> Option<Grant> {
         let epoch = self.epochs.latest()?.number;
+        let entry = self.roster.get(member)?;
+        let there = entry.is_fresh(now_ns, self.silence_ns());
         let lasts = self.stopping.is_none() && !self.phase.is_over();
-        (lasts && self.epochs.ever_included(member)).then(|| Grant {
+        let takes_part = there && lasts && self.epochs.ever_included(member);
+        let timing = &self.settings.timing;
+        let heard_ns = self.run_ns(entry.heard_ns);
+        takes_part.then(|| Grant {
             epoch,
-            until_ns: run_ns + self.settings.timing.lease_ns,
+            until_ns: heard_ns + timing.lease_ns.max(self.silence_ns()),
+            outage_until_ns: heard_ns + timing.outage_ns,
+            silence_ns: self.silence_ns(),
+            lock: entry.undone,
         })
     }
 

@@ -2,10 +2,12 @@
 
 use super::{CoordinatorMachine, Event, Output};
 use crate::epochs::{Epoch, MAX_EPOCHS};
+use crate::lease::LockId;
 use crate::member::Member;
 use crate::messages::{Phase, ProposalId};
 use crate::proposal::{Change, Proposal};
 use crate::record::Fact;
+use crate::roster::{Entry, LeaseState};
 use crate::settings::Policy;
 use crate::succession::{Standing, next_slots, stand_in_slots};
 use std::collections::BTreeSet;
@@ -20,6 +22,7 @@ impl CoordinatorMachine {
             self.until_ns = now_ns.saturating_add(self.settings.timing.drain_ns);
             return self.enter(Phase::Draining, outputs);
         }
+        self.lock_the_silent(now_ns, outputs);
         let lost = self.notice_losses(now_ns, outputs);
         if let Some(member) = lost.filter(|_| self.settings.policy == Policy::Abort) {
             let reason = format!("agent {member} was lost");
@@ -88,7 +91,8 @@ impl CoordinatorMachine {
             term: self.term,
             number: self.proposals + 1,
         };
-        let proposal = Proposal::new(id, holds_from_ns, change, asked, &self.roster);
+        let horizon_ns = |entry: &Entry| self.horizon_ns(entry);
+        let proposal = Proposal::new(id, holds_from_ns, change, asked, &self.roster, horizon_ns);
         self.proposal = Some(proposal);
         self.proposals += 1;
         self.push_backs = push_backs;
@@ -179,11 +183,47 @@ impl CoordinatorMachine {
         affected
     }
 
-    /// Whether a silent member's lease has ended: all that it was granted lies behind.
+    /// Whether a silent member's lease has ended: it cannot extend it, and all that it was given lies behind.
     fn is_expired(&self, member: &Member, now_ns: u64) -> bool {
         let run_ns = self.run_ns(now_ns);
-        let entry = self.roster.get(member);
-        !self.is_fresh(member, now_ns) && entry.is_none_or(|entry| entry.horizon_ns <= run_ns)
+        let ended = |entry: &Entry| {
+            let locked = matches!(entry.lease, LeaseState::Locked(_));
+            locked && self.horizon_ns(entry) <= run_ns
+        };
+        !self.is_fresh(member, now_ns) && self.roster.get(member).is_none_or(ended)
+    }
+
+    /// The end of everything that a member may start, once its lease is locked.
+    fn horizon_ns(&self, entry: &Entry) -> u64 {
+        let newest = entry.heartbeat.as_ref();
+        // One that has heard this coordinator since the last outage does not go on because of one.
+        let knows = newest.is_some_and(|newest| {
+            newest.term == self.term && newest.directive > self.outage_directive
+        });
+        match knows {
+            true => entry.horizon_ns,
+            false => entry.horizon_ns.max(entry.outage_horizon_ns),
+        }
+    }
+
+    /// Locks the leases of those who are silent, so that what they have can be given away when they end.
+    fn lock_the_silent(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
+        for member in self.roster.members() {
+            let silent = !self.is_fresh(&member, now_ns) && !self.may_speak_yet(&member, now_ns);
+            let includes = silent && self.epochs.includes(&member);
+            let entry = self.roster.get_mut(&member).filter(|_| includes);
+            let Some(entry) = entry.filter(|entry| !entry.gone && entry.lease == LeaseState::Open)
+            else {
+                continue;
+            };
+            self.locks += 1;
+            let lock = LockId {
+                term: self.term,
+                number: self.locks,
+            };
+            entry.lease = LeaseState::Asked(lock);
+            outputs.push(Output::Lock { member, lock });
+        }
     }
 
     /// Gives one of those that were lost since the last time.

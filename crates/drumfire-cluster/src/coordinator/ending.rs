@@ -6,6 +6,8 @@ use crate::member::Member;
 use crate::messages::{AgentPhase, Phase};
 use crate::record::Fact;
 use crate::roster::Entry;
+use drumfire_metrics::DropReason;
+use std::collections::BTreeMap;
 
 impl CoordinatorMachine {
     /// Ends the run as `end`: at once when no load has run, otherwise when the rest is in.
@@ -46,6 +48,16 @@ impl CoordinatorMachine {
         self.ledger.balance(&self.epochs, u64::MAX, stop_ns)
     }
 
+    /// What a member has dropped; once the run is over with what it never reported.
+    pub(super) fn dropped_by(&self, member: &Member) -> BTreeMap<DropReason, u64> {
+        let stop_ns = self.stopping.as_ref().map(|stopping| stopping.run_ns);
+        let reported = || self.ledger.account(member).map(Account::dropped);
+        match self.phase.is_over() {
+            true => self.ledger.dropped_by(member, &self.epochs, stop_ns),
+            false => reported().cloned().unwrap_or_default(),
+        }
+    }
+
     /// Says whose rest will never come.
     fn give_up_the_others(&mut self, outputs: &mut Vec<Output>) {
         for member in self.roster.members() {
@@ -62,11 +74,12 @@ impl CoordinatorMachine {
 
     /// Whether a member may still report something.
     fn is_awaited(&self, member: &Member, entry: &Entry, now_ns: u64) -> bool {
+        // One who is silent when the load ends, or when the broker is there again, may still come back with what it did.
         let timing = &self.settings.timing;
-        // One who is silent when the load ends may still come back with what it did.
         let drains_since_ns = self.until_ns.saturating_sub(timing.drain_ns);
-        let silent_ns = now_ns.saturating_sub(entry.heard_ns.max(drains_since_ns));
-        let may_come = silent_ns <= timing.lease_ns + timing.clock_error_ns;
+        let since_ns = entry.heard_ns.max(drains_since_ns).max(self.outage_ns);
+        let patience_ns = timing.lease_ns.max(self.silence_ns()) + timing.clock_error_ns;
+        let may_come = now_ns.saturating_sub(since_ns) <= patience_ns;
         !entry.gone && may_come && self.owes(member)
     }
 

@@ -21,11 +21,14 @@ impl CoordinatorMachine {
         // Whoever had a part may have been granted as much as could be granted up to now; nobody
         // has been silent for longer than this coordinator listens.
         let timing = &self.settings.timing;
-        let granted_ns = self.run_ns(now_ns) + timing.lease_ns + timing.clock_error_ns;
+        let latest_ns = self.run_ns(now_ns) + timing.clock_error_ns;
+        let granted_ns = latest_ns + timing.lease_ns.max(self.silence_ns());
+        let outage_ns = latest_ns + timing.outage_ns;
         let slots = self.epochs.iter().flat_map(|epoch| &epoch.slots);
         for member in slots.filter_map(|slot| slot.member.as_ref()) {
             let entry = self.roster.enter(member, now_ns, granted_ns);
             entry.horizon_ns = granted_ns;
+            entry.outage_horizon_ns = outage_ns;
         }
         self.news = true;
     }

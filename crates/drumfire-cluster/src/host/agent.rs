@@ -2,7 +2,7 @@
 
 use super::load::{Load, Loader, News};
 use crate::agent::{AgentInput, AgentMachine, AgentOutput};
-use crate::link::AgentLink;
+use crate::link::{AgentLink, AgentMail};
 use crate::member::Digest;
 use crate::messages::AgentPhase;
 use crate::settings::AgentSettings;
@@ -50,7 +50,7 @@ pub async fn run_agent(
         let wake = Duration::from_nanos(agent.machine.wake_ns().saturating_sub(now()));
         let input = tokio::select! {
             biased;
-            directive = link.next() => Some(AgentInput::Directive(Box::new(directive))),
+            mail = link.next() => Some(opened(mail)),
             Some(news) = news.recv() => agent.hear(news),
             Ok(()) = leave.changed() => agent.asked_to_leave(*leave.borrow_and_update()),
             () = tokio::time::sleep(wake) => Some(AgentInput::Tick),
@@ -60,6 +60,13 @@ pub async fn run_agent(
         }
     }
     agent.load.end();
+}
+
+fn opened(mail: AgentMail) -> AgentInput {
+    match mail {
+        AgentMail::Directive(directive) => AgentInput::Directive(directive),
+        AgentMail::Refused { began_ns, ended_ns } => AgentInput::Refused { began_ns, ended_ns },
+    }
 }
 
 struct Agent<'a> {
@@ -110,6 +117,7 @@ impl Agent<'_> {
             News::WarmedUp => Some(AgentInput::WarmedUp),
             News::Begun(late_ns) => Some(AgentInput::Begun { late_ns }),
             News::Interval(snapshot) => self.report(*snapshot),
+            News::Extended(until_ns) => Some(AgentInput::Extended { until_ns }),
             News::Log(line) => self.log(line),
             News::Ended => {
                 self.load.join();
@@ -193,6 +201,13 @@ impl Agent<'_> {
                 until_ns,
                 drop_before_ns,
             } => self.load.advance(until_ns, drop_before_ns),
+            AgentOutput::Extend { until_ns, known } => {
+                let (extended, news) = (link.extend(until_ns, known), self.news.clone());
+                tokio::spawn(async move {
+                    let until_ns = extended.await.then_some(until_ns);
+                    drop(news.send(News::Extended(until_ns)));
+                });
+            }
             AgentOutput::Interval { interval_ns } => self.interval_ns = interval_ns,
             AgentOutput::Close { at_ns } => self.load.close(at_ns),
             AgentOutput::Stop => self.load.stop(),

@@ -46,6 +46,8 @@ pub struct CoordinatorHost<L> {
     /// The coordinator's clock, nanoseconds since 1970, when this process's clock was 0.
     zero_ns: u64,
     updates: Sender<Update>,
+    /// Those that the machine knows of.
+    outages: u64,
     /// What came out and is not carried out yet.
     outputs: Vec<Output>,
     closed: bool,
@@ -70,6 +72,7 @@ impl<L: CoordinatorLink> CoordinatorHost<L> {
         let machine =
             CoordinatorMachine::new(settings, seed, record, zero_ns + now(), &mut outputs);
         Self {
+            outages: link.outages(),
             link,
             machine,
             invitation,
@@ -112,11 +115,20 @@ impl<L: CoordinatorLink> CoordinatorHost<L> {
                 () = sleep_until(farewell.unwrap_or_else(Instant::now)), if farewell.is_some() => None,
             };
             if let Some(input) = input {
-                self.machine
-                    .step(self.zero_ns + now(), input, &mut self.outputs);
-                self.carry_out().await;
+                self.step(input).await;
             }
         }
+    }
+
+    async fn step(&mut self, input: Input) {
+        let outages = self.link.outages();
+        if outages != std::mem::replace(&mut self.outages, outages) {
+            let now_ns = self.clock_ns();
+            self.machine.step(now_ns, Input::Outage, &mut self.outputs);
+        }
+        let now_ns = self.clock_ns();
+        self.machine.step(now_ns, input, &mut self.outputs);
+        self.carry_out().await;
     }
 
     fn clock_ns(&self) -> u64 {
@@ -128,6 +140,15 @@ impl<L: CoordinatorLink> CoordinatorHost<L> {
             Mail::Heartbeat(heartbeat) => Some(Input::Heartbeat(heartbeat)),
             Mail::Snapshot(snapshot) => Some(Input::Snapshot(snapshot)),
             Mail::Command { id, command } => Some(Input::Command { id, command }),
+            Mail::Locked {
+                member,
+                lock,
+                extended_until_ns,
+            } => Some(Input::Locked {
+                member,
+                lock,
+                extended_until_ns,
+            }),
             Mail::Trouble(line) => {
                 self.update(Update::Trouble(line));
                 None
@@ -144,6 +165,7 @@ impl<L: CoordinatorLink> CoordinatorHost<L> {
                     }
                 }
                 Output::Send(directive) => self.link.send(&directive).await,
+                Output::Lock { member, lock } => self.link.lock(&member, lock).await,
                 Output::Reply { id: OWN, .. } => {}
                 Output::Reply { id, reply } => self.link.reply(id, &reply).await,
                 Output::Event(event) => self.update(Update::Event(event)),

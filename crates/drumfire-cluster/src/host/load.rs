@@ -46,6 +46,8 @@ pub(crate) enum News {
     Begun(u64),
     /// A second is over.
     Interval(Box<Snapshot>),
+    /// Up to where the agent's lease is extended; none when it is not known to be.
+    Extended(Option<u64>),
     /// A line of the script.
     Log(String),
     /// Every iteration has ended, and all intervals are out.

@@ -4,19 +4,27 @@ use super::broker::{Broker, NatsError, heard};
 use super::bundles;
 use super::chunks::split;
 use super::guard::Guard;
+use super::leases;
 use super::names::{Name, RunPlaces};
-use crate::link::{AgentLink, Standby};
+use super::outage;
+use crate::lease::LockId;
+use crate::link::{AgentLink, AgentMail, Standby};
 use crate::member::{Digest, Member};
-use crate::messages::{Directive, Heartbeat, Invitation, NumberedSnapshot};
+use crate::messages::{Heartbeat, Invitation, NumberedSnapshot};
 use crate::snapshot_wire::write_snapshot;
 use crate::wire::{read_directive, read_invitation, write_heartbeat};
 use async_nats::Subscriber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// Snapshots of an agent that wait to be written to the connection; more are dropped, and sent again.
 pub const MAX_UNSENT_SNAPSHOTS: usize = 8;
+
+/// How long an agent waits for its lease to be extended before it asks again.
+const EXTENSION_LIMIT: Duration = Duration::from_secs(1);
 
 /// An agent on a broker that waits for a run.
 pub struct NatsAgents {
@@ -83,6 +91,7 @@ pub struct NatsAgentLink {
     member: Member,
     places: RunPlaces,
     directives: Subscriber,
+    refusals: mpsc::Receiver<AgentMail>,
     unsent: mpsc::Sender<Unsent>,
 }
 
@@ -99,6 +108,8 @@ impl NatsAgentLink {
         let (unsent, receiver) = mpsc::channel(MAX_UNSENT_SNAPSHOTS);
         let subject = places.snapshot(member)?;
         tokio::spawn(send_snapshots(broker.clone(), subject, receiver));
+        let (refused, refusals) = mpsc::channel(1);
+        tokio::spawn(outage::watch(broker.clone(), refused));
         Ok(Self {
             broker: broker.clone(),
             guard: Guard::new(&broker.options),
@@ -106,6 +117,7 @@ impl NatsAgentLink {
             member: member.clone(),
             places,
             directives,
+            refusals,
             unsent,
         })
     }
@@ -117,10 +129,11 @@ impl NatsAgentLink {
 }
 
 impl AgentLink for NatsAgentLink {
-    async fn next(&mut self) -> Directive {
+    async fn next(&mut self) -> AgentMail {
         loop {
             let message = tokio::select! {
                 message = heard(&mut self.directives) => message,
+                Some(refused) = self.refusals.recv() => return refused,
                 line = self.guard.refused.line() => {
                     self.broker.tell(line);
                     continue;
@@ -129,7 +142,7 @@ impl AgentLink for NatsAgentLink {
             let subject = message.subject.as_str();
             match self.guard.read(subject, &message.payload, read_directive) {
                 Some(directive) if directive.to == self.member && directive.run == self.run => {
-                    return directive;
+                    return AgentMail::Directive(Box::new(directive));
                 }
                 Some(other) => {
                     let example =
@@ -154,6 +167,21 @@ impl AgentLink for NatsAgentLink {
                 number: snapshot.number,
                 bytes: write_snapshot(snapshot),
             });
+        }
+    }
+
+    fn extend(
+        &mut self,
+        until_ns: u64,
+        known: LockId,
+    ) -> impl Future<Output = bool> + Send + 'static {
+        let (broker, key) = (self.broker.clone(), self.places.lease(&self.member));
+        async move {
+            let Some(key) = key.ok().filter(|_| !broker.is_away()) else {
+                return false;
+            };
+            let extended = leases::extend(&broker, &key, until_ns, known);
+            timeout(EXTENSION_LIMIT, extended).await.unwrap_or(false)
         }
     }
 

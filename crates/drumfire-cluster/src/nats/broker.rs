@@ -5,10 +5,11 @@ use super::names::{NameError, Places};
 use super::options::{Credentials, NatsOptions, Tell, TlsFiles};
 use async_nats::connection::State;
 use async_nats::{
-    Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Subscriber, jetstream,
+    Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, ServerAddr, Subscriber, jetstream,
 };
 use futures_util::FutureExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -113,6 +114,8 @@ pub struct Broker {
     pub(super) jetstream: jetstream::Context,
     pub(super) places: Places,
     pub(super) options: Arc<NatsOptions>,
+    /// The servers that it was asked to use.
+    pub(super) servers: Arc<[ServerAddr]>,
     /// Changes whenever the connection is there again.
     pub(super) connected: watch::Receiver<()>,
 }
@@ -143,10 +146,12 @@ impl Broker {
         let (sender, connected) = watch::channel(());
         let connect = connect_options(&options, credentials, sender)?;
         let client = open(&addresses, connect, &options).await?;
+        let servers = addresses.iter().map(|address| address.server.clone());
         Ok(Self {
             jetstream: jetstream::new(client.clone()),
             client,
             places: Places::new(&options.cluster),
+            servers: servers.collect(),
             options: Arc::new(options),
             connected,
         })
@@ -198,8 +203,14 @@ impl Broker {
         }
     }
 
-    fn is_away(&self) -> bool {
+    pub(super) fn is_away(&self) -> bool {
         self.client.connection_state() != State::Connected
+    }
+
+    /// How often it was connected after the first time: counted before anything is read from the connection.
+    pub(super) fn reconnections(&self) -> u64 {
+        let connects = &self.client.statistics().connects;
+        connects.load(Ordering::Relaxed).saturating_sub(1)
     }
 }
 

@@ -3,11 +3,13 @@
 use super::broker::{Broker, NatsError, heard};
 use super::bundles;
 use super::guard::Guard;
+use super::leases;
 use super::names::{Name, RunPlaces};
 use super::record::{Facts, Record};
 use super::snapshots::{Following, Snapshots};
+use crate::lease::LockId;
 use crate::link::{CoordinatorLink, Mail, Persisted};
-use crate::member::Digest;
+use crate::member::{Digest, Member};
 use crate::messages::{Command, Directive, Heartbeat, Invitation, Reply};
 use crate::record::{Fact, LatestRun};
 use crate::wire::{read_command, read_heartbeat, write_directive, write_invitation, write_reply};
@@ -32,9 +34,14 @@ pub struct NatsCoordinator {
     asked: (mpsc::Sender<Asked>, mpsc::Receiver<Asked>),
     snapshots: Following,
     facts: Facts,
+    /// At most one for each lock that is asked for.
+    locked: Answers,
     next_command: u64,
     unanswered: VecDeque<(u64, Subject)>,
 }
+
+/// Answers of the broker that wait for the coordinator.
+type Answers = (mpsc::UnboundedSender<Mail>, mpsc::UnboundedReceiver<Mail>);
 
 type Asked = (Command, Option<Subject>);
 
@@ -80,6 +87,7 @@ impl NatsCoordinator {
             asked: mpsc::channel(MAX_OPEN_COMMANDS),
             snapshots: snapshots.follow(),
             facts,
+            locked: mpsc::unbounded_channel(),
             next_command: 0,
             unanswered: VecDeque::new(),
         };
@@ -161,6 +169,7 @@ impl CoordinatorLink for NatsCoordinator {
                         self.take_if_latest(asked);
                     }
                 }
+                Some(locked) = self.locked.1.recv() => return locked,
                 Some(asked) = self.asked.1.recv() => return self.mail(asked),
                 line = self.guard.refused.line() => return Mail::Trouble(line),
             }
@@ -202,6 +211,29 @@ impl CoordinatorLink for NatsCoordinator {
 
     async fn persist(&mut self, fact: &Fact) -> Persisted {
         self.facts.write(fact).await
+    }
+
+    async fn lock(&mut self, member: &Member, lock: LockId) {
+        let key = match self.places.lease(member) {
+            Ok(key) => key,
+            Err(error) => return self.broker.tell(error.to_string()),
+        };
+        let (broker, member, answers) =
+            (self.broker.clone(), member.clone(), self.locked.0.clone());
+        tokio::spawn(async move {
+            let before = leases::lock(&broker, &key, lock).await;
+            let locked = Mail::Locked {
+                member,
+                lock,
+                extended_until_ns: before.extended_until_ns,
+            };
+            // Nobody waits for it when the run is over.
+            drop(answers.send(locked));
+        });
+    }
+
+    fn outages(&self) -> u64 {
+        self.broker.reconnections()
     }
 
     async fn publish_bundle(&mut self, digest: Digest, bundle: &[u8]) -> Result<(), String> {

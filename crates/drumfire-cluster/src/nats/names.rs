@@ -92,6 +92,7 @@ impl Places {
         RunPlaces {
             root: format!("drumfire.{}.run.{}", self.cluster, run.token),
             facts: format!("{}.fact.", run.token),
+            leases: format!("{}.lease.", run.token),
         }
     }
 
@@ -121,6 +122,7 @@ pub(super) const LATEST_KEY: &str = "latest";
 pub(super) struct RunPlaces {
     root: String,
     facts: String,
+    leases: String,
 }
 
 impl RunPlaces {
@@ -147,6 +149,11 @@ impl RunPlaces {
 
     pub(super) fn fact(&self, number: u64) -> String {
         format!("{}{number}", self.facts)
+    }
+
+    /// The key of a member's lease.
+    pub(super) fn lease(&self, of: &Member) -> Result<String, NameError> {
+        Ok(format!("{}{}", self.leases, life(of)?))
     }
 
     /// Every fact's key.

@@ -307,7 +307,7 @@ async fn make(broker: &Broker) -> Result<Store, NatsError> {
     })
 }
 
-async fn find(broker: &Broker) -> Result<Option<Store>, NatsError> {
+pub(super) async fn find(broker: &Broker) -> Result<Option<Store>, NatsError> {
     let bucket = broker.places.record_bucket();
     if !is_there(broker, &format!("KV_{bucket}")).await? {
         return Ok(None);
@@ -336,7 +336,7 @@ pub(super) async fn is_there(broker: &Broker, stream: &str) -> Result<bool, Nats
     }
 }
 
-fn sealed(key: Option<&RunKey>, place: &str, writer: u64, body: &[u8]) -> Vec<u8> {
+pub(super) fn sealed(key: Option<&RunKey>, place: &str, writer: u64, body: &[u8]) -> Vec<u8> {
     let seal = key.map_or(NO_SEAL.to_owned(), |key| {
         let seal = key.seal(place, &[&writer.to_be_bytes(), body]);
         signing::hexadecimal(&seal)
@@ -347,7 +347,7 @@ fn sealed(key: Option<&RunKey>, place: &str, writer: u64, body: &[u8]) -> Vec<u8
 }
 
 /// Reads [`sealed`]; none when it was not written with this key.
-fn unsealed<'a>(key: Option<&RunKey>, place: &str, value: &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn unsealed<'a>(key: Option<&RunKey>, place: &str, value: &'a [u8]) -> Option<&'a [u8]> {
     let end = value.iter().position(|byte| *byte == b'\n')?;
     let head = std::str::from_utf8(&value[..end]).ok()?;
     let body = &value[end + 1..];

@@ -58,9 +58,14 @@ struct WireBalance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     planned: Option<u64>,
     started: u64,
-    dropped: BTreeMap<String, u64>,
+    dropped: WireDropped,
     contradictions: u64,
 }
+
+/// Dropped iterations by the word of their reason.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct WireDropped(BTreeMap<String, u64>);
 
 #[derive(Serialize, Deserialize)]
 struct WireAgent {
@@ -68,12 +73,18 @@ struct WireAgent {
     phase: AgentPhase,
     silent_ns: u64,
     gone: bool,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    capacity: u32,
     weight: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clock: Option<Clock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun_late_ns: Option<u64>,
     started: u64,
+    #[serde(default)]
+    dropped: WireDropped,
 }
 
 impl From<&Command> for CommandBody {
@@ -128,7 +139,6 @@ impl ReplyBody {
 
 impl From<&Status> for WireStatus {
     fn from(status: &Status) -> Self {
-        let dropped = status.balance.dropped.iter();
         Self {
             run: status.run.clone(),
             phase: (&status.phase).into(),
@@ -138,9 +148,7 @@ impl From<&Status> for WireStatus {
             balance: WireBalance {
                 planned: status.balance.planned,
                 started: status.balance.started,
-                dropped: dropped
-                    .map(|(reason, n)| (reason.word().to_owned(), *n))
-                    .collect(),
+                dropped: (&status.balance.dropped).into(),
                 contradictions: status.balance.contradictions,
             },
             agents: status.agents.iter().map(WireAgent::from).collect(),
@@ -157,13 +165,39 @@ impl WireStatus {
             epoch: self.epoch,
             permille: self.permille,
             balance: self.balance.into_balance()?,
-            agents: self.agents.into_iter().map(AgentStatus::from).collect(),
+            agents: self
+                .agents
+                .into_iter()
+                .map(WireAgent::into_status)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
 
 impl WireBalance {
     fn into_balance(self) -> Result<Balance, WireError> {
+        Ok(Balance {
+            planned: self.planned,
+            started: self.started,
+            dropped: self.dropped.into_dropped()?,
+            contradictions: self.contradictions,
+        })
+    }
+}
+
+impl From<&BTreeMap<DropReason, u64>> for WireDropped {
+    fn from(dropped: &BTreeMap<DropReason, u64>) -> Self {
+        let words = dropped.iter();
+        Self(
+            words
+                .map(|(reason, n)| (reason.word().to_owned(), *n))
+                .collect(),
+        )
+    }
+}
+
+impl WireDropped {
+    fn into_dropped(self) -> Result<BTreeMap<DropReason, u64>, WireError> {
         let reason = |(word, n): (String, u64)| {
             let unknown = || WireError::Value {
                 kind: "reply",
@@ -172,13 +206,7 @@ impl WireBalance {
             };
             Ok((DropReason::from_word(&word).ok_or_else(unknown)?, n))
         };
-        let dropped: Result<_, WireError> = self.dropped.into_iter().map(reason).collect();
-        Ok(Balance {
-            planned: self.planned,
-            started: self.started,
-            dropped: dropped?,
-            contradictions: self.contradictions,
-        })
+        self.0.into_iter().map(reason).collect()
     }
 }
 
@@ -189,26 +217,32 @@ impl From<&AgentStatus> for WireAgent {
             phase: (&agent.phase).into(),
             silent_ns: agent.silent_ns,
             gone: agent.gone,
+            version: agent.version.clone(),
+            capacity: agent.capacity,
             weight: agent.weight,
             clock: agent.clock.map(Clock::from),
             begun_late_ns: agent.begun_late_ns,
             started: agent.started,
+            dropped: (&agent.dropped).into(),
         }
     }
 }
 
-impl From<WireAgent> for AgentStatus {
-    fn from(agent: WireAgent) -> Self {
-        Self {
-            member: agent.member.into(),
-            phase: agent.phase.into(),
-            silent_ns: agent.silent_ns,
-            gone: agent.gone,
-            weight: agent.weight,
-            clock: agent.clock.map(Into::into),
-            begun_late_ns: agent.begun_late_ns,
-            started: agent.started,
-        }
+impl WireAgent {
+    fn into_status(self) -> Result<AgentStatus, WireError> {
+        Ok(AgentStatus {
+            member: self.member.into(),
+            phase: self.phase.into(),
+            silent_ns: self.silent_ns,
+            gone: self.gone,
+            version: self.version,
+            capacity: self.capacity,
+            weight: self.weight,
+            clock: self.clock.map(Into::into),
+            begun_late_ns: self.begun_late_ns,
+            started: self.started,
+            dropped: self.dropped.into_dropped()?,
+        })
     }
 }
 
@@ -273,6 +307,8 @@ mod tests {
                 phase: crate::messages::AgentPhase::Running,
                 silent_ns: 4,
                 gone: true,
+                version: "0.1.0".to_owned(),
+                capacity: 3,
                 weight: 2,
                 clock: Some(ClockOffset {
                     offset_ns: -5,
@@ -280,6 +316,7 @@ mod tests {
                 }),
                 begun_late_ns: Some(8),
                 started: 7,
+                dropped: [(DropReason::AgentLost, 9)].into(),
             }],
         }))
     }

@@ -1,5 +1,6 @@
 //! A directive on the wire. Weights go as runs, `[[weight, how often], …]`, as most are equal.
 
+use super::lease::WireLock;
 use super::{WireError, WireMember, read_digest};
 use crate::clock_offset::Echo;
 use crate::messages::{AgentEpoch, Directive, Grant, Order, ProposalId, Proposed, ShareOf};
@@ -77,6 +78,9 @@ struct WireProposed {
 struct WireGrant {
     epoch: u64,
     until_ns: u64,
+    outage_until_ns: u64,
+    silence_ns: u64,
+    lock: WireLock,
 }
 
 impl From<&Directive> for Body {
@@ -100,6 +104,9 @@ impl From<&Directive> for Body {
             grant: directive.grant.map(|grant| WireGrant {
                 epoch: grant.epoch,
                 until_ns: grant.until_ns,
+                outage_until_ns: grant.outage_until_ns,
+                silence_ns: grant.silence_ns,
+                lock: grant.lock.into(),
             }),
             interval_ns: directive.interval_ns,
             snapshots_before: directive.snapshots_before,
@@ -131,6 +138,9 @@ impl Body {
             grant: self.grant.map(|grant| Grant {
                 epoch: grant.epoch,
                 until_ns: grant.until_ns,
+                outage_until_ns: grant.outage_until_ns,
+                silence_ns: grant.silence_ns,
+                lock: grant.lock.into(),
             }),
             interval_ns: self.interval_ns,
             snapshots_before: self.snapshots_before,
@@ -265,6 +275,7 @@ impl TryFrom<WireShare> for ShareOf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::LockId;
     use crate::member::{Digest, Member};
     use crate::wire::{read_directive, write_directive};
 
@@ -297,6 +308,9 @@ mod tests {
             grant: Some(Grant {
                 epoch: 5,
                 until_ns: 60,
+                outage_until_ns: 600,
+                silence_ns: 3,
+                lock: LockId { term: 2, number: 9 },
             }),
             interval_ns: 1_500_000_000,
             snapshots_before: 8,

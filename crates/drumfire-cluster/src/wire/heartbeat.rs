@@ -10,6 +10,7 @@ pub(super) struct Body {
     member: WireMember,
     number: u64,
     term: u64,
+    directive: u64,
     sent_ns: u64,
     phase: Phase,
     capacity: u32,
@@ -22,6 +23,8 @@ pub(super) struct Body {
     epoch: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     promise: Option<WirePromise>,
+    #[serde(default)]
+    reached_ns: u64,
     #[serde(default)]
     leaving: bool,
 }
@@ -60,6 +63,7 @@ impl From<&Heartbeat> for Body {
             member: (&heartbeat.member).into(),
             number: heartbeat.number,
             term: heartbeat.term,
+            directive: heartbeat.directive,
             sent_ns: heartbeat.sent_ns,
             phase: (&heartbeat.phase).into(),
             capacity: heartbeat.capacity,
@@ -72,6 +76,7 @@ impl From<&Heartbeat> for Body {
                 number: promise.proposal.number,
                 holds_from_ns: promise.holds_from_ns,
             }),
+            reached_ns: heartbeat.reached_ns,
             leaving: heartbeat.leaving,
         }
     }
@@ -83,6 +88,7 @@ impl From<Body> for Heartbeat {
             member: body.member.into(),
             number: body.number,
             term: body.term,
+            directive: body.directive,
             sent_ns: body.sent_ns,
             phase: body.phase.into(),
             capacity: body.capacity,
@@ -97,6 +103,7 @@ impl From<Body> for Heartbeat {
                 },
                 holds_from_ns: promise.holds_from_ns,
             }),
+            reached_ns: body.reached_ns,
             leaving: body.leaving,
         }
     }
@@ -190,6 +197,7 @@ mod tests {
                 member: Member::new("pod-1", u64::MAX),
                 number,
                 term: 2,
+                directive: 17,
                 sent_ns: 1_800_000_000_000_000_001,
                 phase,
                 capacity: 3,
@@ -201,6 +209,7 @@ mod tests {
                     proposal: ProposalId { term: 2, number: 5 },
                     holds_from_ns: 99,
                 }),
+                reached_ns: number * 7,
                 leaving: number % 2 == 1,
             };
             let written = write_heartbeat(&heartbeat);

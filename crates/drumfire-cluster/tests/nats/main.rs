@@ -3,6 +3,7 @@
 mod broker;
 
 mod access;
+mod leases;
 mod memory;
 mod messages;
 
@@ -12,7 +13,7 @@ use drumfire_cluster::nats::{
     TlsFiles,
 };
 use drumfire_cluster::{
-    AgentLink, AgentPhase, CoordinatorLink, Digest, Directive, Heartbeat, Mail, Member,
+    AgentLink, AgentMail, AgentPhase, CoordinatorLink, Digest, Directive, Heartbeat, Mail, Member,
     NumberedSnapshot, Order, RunKey, Standby,
 };
 use drumfire_metrics::Snapshot;
@@ -102,6 +103,7 @@ fn heartbeat(number: u64) -> Heartbeat {
         member: member(),
         number,
         term: 0,
+        directive: 0,
         sent_ns: 1,
         phase: AgentPhase::Announced,
         capacity: 1,
@@ -110,6 +112,7 @@ fn heartbeat(number: u64) -> Heartbeat {
         begun_late_ns: None,
         epoch: None,
         promise: None,
+        reached_ns: 0,
         leaving: false,
     }
 }
@@ -177,7 +180,9 @@ async fn direct(
     within(async {
         loop {
             tokio::select! {
-                heard = agent.next() => return heard,
+                mail = agent.next() => if let AgentMail::Directive(heard) = mail {
+                    return *heard;
+                },
                 _ = ticks.tick() => coordinator.send(directive).await,
             }
         }

@@ -80,28 +80,34 @@ fn agents_start_together_though_their_clocks_differ() {
 
 #[test]
 fn a_killed_agent_costs_less_than_five_seconds_of_its_share() {
-    let fault = Fault::KillAgent {
-        agent: 1,
-        noticed: true,
-        back_after_ns: None,
-    };
-    let world = lived(plain(3, 30, at(12, fault)));
-    assert_eq!(epochs(&world).len(), 2);
-    let (_, epoch) = epochs(&world)[1];
-    let killed_ns = super::clock::BEGIN_NS + 12 * SECOND_NS;
-    let back_ns = takes_effect_ns(&world, epoch) - killed_ns;
-    assert!(back_ns < 5 * SECOND_NS, "back at plan after {back_ns} ns");
-    // Five seconds of a third of the rate, and what it had not reported yet.
-    let lost = dropped(&world, DropReason::AgentLost);
-    assert!((1..=20 * 6).contains(&lost), "{lost} arrivals were lost");
+    for noticed in [true, false] {
+        let fault = Fault::KillAgent {
+            agent: 1,
+            noticed,
+            back_after_ns: None,
+        };
+        let world = lived(plain(3, 30, at(12, fault)));
+        assert_eq!(epochs(&world).len(), 2);
+        let (_, epoch) = epochs(&world)[1];
+        let killed_ns = super::clock::BEGIN_NS + 12 * SECOND_NS;
+        let back_ns = takes_effect_ns(&world, epoch) - killed_ns;
+        assert!(back_ns < 5 * SECOND_NS, "back at plan after {back_ns} ns");
+        // Five seconds of a third of the rate, and what it had not reported yet.
+        let lost = dropped(&world, DropReason::AgentLost);
+        assert!((1..=20 * 6).contains(&lost), "{lost} arrivals were lost");
+    }
 }
 
 #[test]
-fn a_partition_of_thirty_seconds_changes_nothing() {
+fn thirty_seconds_without_coordinator_or_broker_change_nothing() {
     let for_ns = 30 * SECOND_NS;
+    let told_permille = 1_000;
     for fault in [
-        Fault::Partition { agent: 1, for_ns },
         Fault::PartitionCoordinator { for_ns },
+        Fault::BrokerOutage {
+            for_ns,
+            told_permille,
+        },
     ] {
         let world = lived(plain(3, 60, at(15, fault)));
         assert_eq!(epochs(&world).len(), 1);
@@ -110,18 +116,51 @@ fn a_partition_of_thirty_seconds_changes_nothing() {
     }
 }
 
+/// Who cannot know whether the broker is out of order for everyone, or only out of its reach, waits.
+#[test]
+fn agents_that_are_not_told_of_an_outage_wait() {
+    let outage = Fault::BrokerOutage {
+        for_ns: 10 * SECOND_NS,
+        told_permille: 0,
+    };
+    let world = lived(plain(3, 40, at(15, outage)));
+    assert_eq!(epochs(&world).len(), 1);
+    let lost = dropped(&world, DropReason::AgentLost);
+    assert!(
+        (60 * 6..=60 * 9).contains(&lost),
+        "{lost} arrivals were lost"
+    );
+}
+
 #[test]
 fn an_agent_whose_lease_ends_in_silence_is_replaced_and_comes_back() {
-    let for_ns = 90 * SECOND_NS;
-    let world = lived(plain(2, 140, at(10, Fault::Partition { agent: 1, for_ns })));
+    let for_ns = 30 * SECOND_NS;
+    let world = lived(plain(3, 60, at(10, Fault::Partition { agent: 1, for_ns })));
     let sizes: Vec<usize> = epochs(&world)
         .iter()
         .map(|(_, epoch)| epoch.slots.len())
         .collect();
-    assert_eq!(sizes, [2, 1, 2]);
+    assert_eq!(sizes, [3, 2, 3]);
     // From the end of the lease to the epoch without it.
     let lost = dropped(&world, DropReason::AgentLost);
-    assert!((1..=30 * 10).contains(&lost), "{lost} arrivals were lost");
+    assert!((1..=20 * 3).contains(&lost), "{lost} arrivals were lost");
+}
+
+/// After an outage an agent that has not been heard may be going on because of it.
+#[test]
+fn an_outage_makes_a_silent_agents_lease_longer() {
+    let outage = Fault::BrokerOutage {
+        for_ns: 2 * SECOND_NS,
+        told_permille: 1_000,
+    };
+    let partition = Fault::Partition {
+        agent: 1,
+        for_ns: 30 * SECOND_NS,
+    };
+    let faults = vec![(10 * SECOND_NS, outage), (11 * SECOND_NS, partition)];
+    let world = lived(plain(3, 60, faults));
+    assert_eq!(epochs(&world).len(), 1);
+    assert_eq!(closed(&world).1.dropped, [].into());
 }
 
 #[test]
@@ -132,7 +171,13 @@ fn a_killed_agent_is_stood_in_for_while_another_is_silent() {
         noticed: true,
         back_after_ns: None,
     };
+    // So it keeps what it has.
+    let outage = Fault::BrokerOutage {
+        for_ns: 2 * SECOND_NS,
+        told_permille: 1_000,
+    };
     let faults = vec![
+        (9 * SECOND_NS, outage),
         (10 * SECOND_NS, Fault::Partition { agent: 0, for_ns }),
         (15 * SECOND_NS, kill),
     ];

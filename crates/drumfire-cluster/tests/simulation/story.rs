@@ -71,6 +71,11 @@ pub enum Fault {
     PartitionCoordinator {
         for_ns: u64,
     },
+    /// The broker is out of order; so many of a thousand agents are told so.
+    BrokerOutage {
+        for_ns: u64,
+        told_permille: u64,
+    },
     Scale {
         permille: u32,
     },
@@ -95,7 +100,8 @@ fn timing(chance: &mut Chance) -> Timing {
         resend_ns: 150 * MS_NS,
         interval_ns: 500 * MS_NS,
         silence_ns: 1_500 * MS_NS,
-        lease_ns: 4 * SECOND_NS,
+        lease_ns: chance.pick(&[1_500, 4_000]) * MS_NS,
+        outage_ns: 7 * SECOND_NS,
         clock_error_ns: 2 * SECOND_NS,
         drain_ns: 20 * SECOND_NS,
         empty_ns: 4 * SECOND_NS,
@@ -254,13 +260,17 @@ fn fault(agents: usize, chance: &mut Chance) -> Fault {
             outputs: chance.within(0..12) as usize,
             back_after_ns,
         },
-        88..92 => Fault::PartitionCoordinator {
+        88..91 => Fault::PartitionCoordinator {
             for_ns: chance.within(200 * MS_NS..8 * SECOND_NS),
         },
-        92..96 => Fault::Scale {
+        91..95 => Fault::BrokerOutage {
+            for_ns: chance.within(200 * MS_NS..8 * SECOND_NS),
+            told_permille: chance.pick(&[0, 700, 1_000]),
+        },
+        95..97 => Fault::Scale {
             permille: chance.pick(&[500, 1_500, 2_000]),
         },
-        96..98 => Fault::Stop,
+        97..98 => Fault::Stop,
         _ => Fault::WrongBundle { agent },
     }
 }

@@ -7,12 +7,12 @@ use super::engine::{ArrivalId, Engine};
 use super::story::{BUNDLE, Fault, MS_NS, SECOND_NS, SEED_OF_LOAD, Story};
 use drumfire_cluster::{
     AgentInput, AgentMachine, AgentOutput, AgentSettings, Balance, Command, CoordinatorMachine,
-    Digest, Directive, Event, Fact, Heartbeat, Input, Member, NumberedSnapshot, Output, Phase,
-    Reply,
+    Digest, Directive, Event, Fact, Heartbeat, Input, Lease, LockId, Member, NumberedSnapshot,
+    Output, Phase, Reply,
 };
 use drumfire_metrics::{Histogram, Snapshot};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 /// A history that is not over by then hangs.
@@ -38,6 +38,10 @@ pub struct World {
     pub closed: Option<(Phase, Balance)>,
     pub violations: Vec<String>,
     coordinator_away_until_ns: u64,
+    broker_away_until_ns: u64,
+    /// What the broker keeps of each member's lease.
+    leases: BTreeMap<Member, Lease>,
+    lives: u64,
     /// Carries messages as bytes, where the story says so.
     courier: Option<Courier>,
     /// The agreed start in true time.
@@ -53,6 +57,12 @@ pub struct Coordinator {
     /// It dies after so many more outputs.
     dies_after: Option<usize>,
     back_after_ns: u64,
+    life: u64,
+    /// The connection was lost, and is not known to have been.
+    outage: bool,
+    /// What waits for a fact to become durable: the rest of a step, and what came in since.
+    stalled: Option<Vec<Output>>,
+    waiting: Vec<Input>,
 }
 
 pub struct Agent {
@@ -86,8 +96,21 @@ enum Happening {
     ToCoordinator(usize, Letter),
     ToAgent(Member, Order),
     Gone(Member),
+    /// The broker takes a lock, and answers the coordinator of that life.
+    Lock(u64, Member, LockId),
+    Locked(u64, Member, LockId, u64),
+    /// The broker takes an extension.
+    Extend(usize, u64, LockId),
+    Extended(usize, Option<u64>),
+    Refuse(usize),
+    Refused(usize, u64, u64),
+    /// The coordinator of that life can write facts again.
+    Unstall(u64),
     StartCoordinator,
-    StartAgent { name: String, capacity: u32 },
+    StartAgent {
+        name: String,
+        capacity: u32,
+    },
     Fault(Fault),
 }
 
@@ -123,6 +146,9 @@ impl World {
             closed: None,
             violations: Vec::new(),
             coordinator_away_until_ns: 0,
+            broker_away_until_ns: 0,
+            leases: BTreeMap::new(),
+            lives: 0,
             courier: story.encoded.then(|| Courier::new(story.seed)),
             start_true_ns: None,
             replies: Vec::new(),
@@ -194,6 +220,21 @@ impl World {
                 self.gone.push(member.clone());
                 self.step_coordinator(Input::PeerGone(member));
             }
+            Happening::Lock(life, member, lock) => self.lock(life, member, lock),
+            Happening::Locked(life, member, lock, until_ns) => {
+                self.locked(life, member, lock, until_ns);
+            }
+            Happening::Extend(index, until_ns, known) => {
+                self.extend(index, until_ns, known);
+            }
+            Happening::Extended(index, until_ns) => {
+                self.step_agent(index, AgentInput::Extended { until_ns });
+            }
+            Happening::Refuse(index) => self.refuse(index),
+            Happening::Refused(index, began_ns, ended_ns) => {
+                self.step_agent(index, AgentInput::Refused { began_ns, ended_ns });
+            }
+            Happening::Unstall(life) => self.unstall(life),
             Happening::StartCoordinator => self.start_coordinator(),
             Happening::StartAgent { name, capacity } => self.start_agent(&name, capacity),
             Happening::Fault(fault) => self.befall(fault),
@@ -241,9 +282,21 @@ impl World {
             }
             Fault::PartitionCoordinator { for_ns } => {
                 self.coordinator_away_until_ns = self.now_ns + for_ns;
-                self.agents
-                    .iter_mut()
-                    .for_each(|agent| agent.cut_off = true);
+                let reconnects = self.chance.happens(500);
+                self.lose_coordinator(reconnects);
+            }
+            Fault::BrokerOutage {
+                for_ns,
+                told_permille,
+            } => {
+                self.broker_away_until_ns = self.now_ns + for_ns;
+                self.lose_coordinator(true);
+                for index in 0..self.agents.len() {
+                    if self.chance.happens(told_permille) {
+                        let delay_ns = self.chance.within(MS_NS..300 * MS_NS);
+                        self.after(delay_ns, Happening::Refuse(index));
+                    }
+                }
             }
             Fault::Scale { permille } => self.command(Command::Scale { permille }),
             Fault::Resume => self.command(Command::Resume),
@@ -256,6 +309,16 @@ impl World {
                     agent.wrong_bundle = true;
                 }
             }
+        }
+    }
+
+    /// Nothing goes to or from the coordinator for a while.
+    fn lose_coordinator(&mut self, reconnects: bool) {
+        self.agents
+            .iter_mut()
+            .for_each(|agent| agent.cut_off = true);
+        for coordinator in self.coordinator.iter_mut().chain(&mut self.earlier) {
+            coordinator.outage |= reconnects;
         }
     }
 
@@ -366,6 +429,7 @@ impl World {
                 agent.started_true_ns = Some(agent.clock.true_ns(start_ns));
                 self.after(0, Happening::Look(index));
             }
+            AgentOutput::Extend { until_ns, known } => self.ask_to_extend(index, until_ns, known),
             AgentOutput::Interval { interval_ns } => agent.interval_ns = interval_ns,
             AgentOutput::Finished => self.finish(index),
             AgentOutput::Epoch(_)
@@ -443,6 +507,10 @@ impl World {
     // Coordinators.
 
     fn start_coordinator(&mut self) {
+        let reachable_ns = self.coordinator_reaches_ns();
+        if reachable_ns > self.now_ns {
+            return self.at(reachable_ns, Happening::StartCoordinator);
+        }
         let clock = self.clock();
         let settings = self.story.settings.clone();
         let mut outputs = Vec::new();
@@ -459,7 +527,12 @@ impl World {
             clock,
             dies_after: None,
             back_after_ns: 0,
+            life: self.lives,
+            outage: false,
+            stalled: None,
+            waiting: Vec::new(),
         });
+        self.lives += 1;
         self.carry_out_all(outputs);
         for member in self.gone.clone() {
             self.step_coordinator(Input::PeerGone(member));
@@ -477,17 +550,46 @@ impl World {
 
     fn step_coordinator(&mut self, input: Input) {
         self.step_earlier(&input);
+        let reachable = self.coordinator_reaches_ns() <= self.now_ns;
         let Some(coordinator) = &mut self.coordinator else {
             return;
         };
+        if coordinator.stalled.is_some() {
+            return coordinator.waiting.push(input);
+        }
         let mut outputs = Vec::new();
         let own_ns = coordinator.clock.at(self.now_ns);
+        if reachable && std::mem::take(&mut coordinator.outage) {
+            coordinator
+                .machine
+                .step(own_ns, Input::Outage, &mut outputs);
+        }
         coordinator.machine.step(own_ns, input, &mut outputs);
         self.carry_out_all(outputs);
     }
 
-    /// It hears what the other hears, and speaks; but facts it can write no more, but for snapshots, which the other
-    /// writes too.
+    /// Writes the fact that waited, and goes on from there.
+    fn unstall(&mut self, life: u64) {
+        let reachable_ns = self.coordinator_reaches_ns();
+        let Some(coordinator) = self.coordinator.as_mut().filter(|it| it.life == life) else {
+            return;
+        };
+        if reachable_ns > self.now_ns {
+            return self.at(reachable_ns, Happening::Unstall(life));
+        }
+        let stalled = coordinator.stalled.take().unwrap_or_default();
+        let waiting = std::mem::take(&mut coordinator.waiting);
+        self.carry_out_all(stalled);
+        for input in waiting {
+            self.step_coordinator(input);
+        }
+        if self.coordinator.as_ref().is_some_and(|it| it.life == life) {
+            self.wake_coordinator();
+        }
+    }
+
+    /// It hears what the other hears, and speaks; but facts it can write no more, but for snapshots: those are durable
+    /// for the other too.
     fn step_earlier(&mut self, input: &Input) {
         let Some(earlier) = &mut self.earlier else {
             return;
@@ -497,8 +599,15 @@ impl World {
         earlier.machine.step(own_ns, input.clone(), &mut outputs);
         for output in outputs {
             match output {
-                Output::Persist(Fact::Snapshot(_)) => {}
+                Output::Persist(Fact::Snapshot(snapshot)) => {
+                    let (index, letter) = (usize::MAX, Letter::Snapshot(snapshot));
+                    self.after(0, Happening::ToCoordinator(index, letter));
+                }
                 Output::Persist(_) | Output::Superseded => return self.earlier = None,
+                Output::Lock { member, lock } => {
+                    // Nobody takes the answer.
+                    self.after(MS_NS, Happening::Lock(u64::MAX, member, lock));
+                }
                 Output::Send(directive) => self.post_directive(directive),
                 _ => {}
             }
@@ -506,10 +615,20 @@ impl World {
     }
 
     fn carry_out_all(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
+        let mut outputs = VecDeque::from(outputs);
+        while let Some(output) = outputs.pop_front() {
+            let reachable_ns = self.coordinator_reaches_ns();
             let Some(coordinator) = &mut self.coordinator else {
                 return;
             };
+            let writes =
+                matches!(&output, Output::Persist(fact) if !matches!(fact, Fact::Snapshot(_)));
+            if writes && reachable_ns > self.now_ns {
+                outputs.push_front(output);
+                coordinator.stalled = Some(outputs.into());
+                let life = coordinator.life;
+                return self.at(reachable_ns, Happening::Unstall(life));
+            }
             if let Some(left) = &mut coordinator.dies_after {
                 if *left == 0 {
                     let delay_ns = coordinator.back_after_ns;
@@ -534,6 +653,11 @@ impl World {
                     let accepted = coordinator.accepted.entry(report.member.clone());
                     accepted.or_default().append(&report.snapshot);
                 }
+                Output::Lock { member, lock } => {
+                    let life = coordinator.life;
+                    let delay_ns = self.broker_delay_ns();
+                    self.after(delay_ns, Happening::Lock(life, member, lock));
+                }
             }
         }
     }
@@ -553,6 +677,101 @@ impl World {
             }
         }
         (closed, accepted)
+    }
+
+    // The broker's memory of leases.
+
+    /// When the coordinator's host reaches the broker, if nothing else happens.
+    fn coordinator_reaches_ns(&self) -> u64 {
+        self.coordinator_away_until_ns
+            .max(self.broker_away_until_ns)
+    }
+
+    fn agent_reaches(&self, index: usize) -> bool {
+        let agent = &self.agents[index];
+        let reaches_ns = agent.away_until_ns.max(agent.mute_until_ns);
+        self.now_ns >= reaches_ns.max(self.broker_away_until_ns)
+    }
+
+    fn broker_delay_ns(&mut self) -> u64 {
+        let network = self.story.network;
+        self.chance
+            .within(network.least_delay_ns..network.most_delay_ns)
+    }
+
+    fn lock(&mut self, life: u64, member: Member, lock: LockId) {
+        let reachable_ns = self.coordinator_reaches_ns();
+        if reachable_ns > self.now_ns {
+            return self.at(reachable_ns, Happening::Lock(life, member, lock));
+        }
+        let lease = self.leases.entry(member.clone()).or_default();
+        let until_ns = lease.extended_until_ns;
+        *lease = lease.locked(lock);
+        let delay_ns = self.broker_delay_ns();
+        self.after(delay_ns, Happening::Locked(life, member, lock, until_ns));
+    }
+
+    fn locked(&mut self, life: u64, member: Member, lock: LockId, extended_until_ns: u64) {
+        if self.coordinator.as_ref().is_none_or(|it| it.life != life) {
+            return;
+        }
+        if self.coordinator_reaches_ns() > self.now_ns {
+            // The answer was lost with the connection; it is asked again.
+            return self.lock(life, member, lock);
+        }
+        self.step_coordinator(Input::Locked {
+            member,
+            lock,
+            extended_until_ns,
+        });
+    }
+
+    /// What is asked may get lost; then the agent does not wait for ever, and it may arrive all the same.
+    fn ask_to_extend(&mut self, index: usize, until_ns: u64, known: LockId) {
+        let lost = self.chance.happens(self.story.network.lost_permille);
+        let delay_ns = match lost {
+            true => self.chance.within(MS_NS..3 * SECOND_NS),
+            false => self.broker_delay_ns(),
+        };
+        if lost {
+            self.after(300 * MS_NS, Happening::Extended(index, None));
+        }
+        if self.agent_reaches(index) {
+            self.after(delay_ns, Happening::Extend(index, until_ns, known));
+        } else if !lost {
+            self.after(delay_ns, Happening::Extended(index, None));
+        }
+    }
+
+    fn extend(&mut self, index: usize, until_ns: u64, known: LockId) {
+        let mut extended = None;
+        if self.agent_reaches(index) {
+            let lease = self
+                .leases
+                .entry(self.agents[index].member.clone())
+                .or_default();
+            if let Some(longer) = lease.extended(until_ns, known) {
+                *lease = longer;
+                extended = Some(until_ns);
+            }
+        }
+        let delay_ns = self.broker_delay_ns();
+        self.after(delay_ns, Happening::Extended(index, extended));
+    }
+
+    /// An agent that tries to connect is refused, again and again, while the broker is out of order.
+    fn refuse(&mut self, index: usize) {
+        if self.now_ns >= self.broker_away_until_ns || !self.agents[index].alive {
+            return;
+        }
+        if self.now_ns >= self.agents[index].away_until_ns {
+            let began_ns = self.agents[index].clock.at(self.now_ns);
+            let ended_ns = self.agents[index].clock.at(self.now_ns + MS_NS);
+            let delay_ns = self.chance.within(MS_NS..50 * MS_NS);
+            self.after(delay_ns, Happening::Refused(index, began_ns, ended_ns));
+        }
+        let delay_ns = self.chance.within(100 * MS_NS..300 * MS_NS);
+        self.after(delay_ns, Happening::Refuse(index));
     }
 
     // The network.
@@ -599,7 +818,8 @@ impl World {
     }
 
     fn deliver(&mut self, index: usize, letter: Letter) {
-        if self.is_away(index) {
+        // What an earlier coordinator has made durable comes from no agent.
+        if index < self.agents.len() && self.is_away(index) {
             return;
         }
         let own_ns = self.coordinator_ns();
@@ -666,7 +886,7 @@ impl World {
 
     /// Whether nothing goes to or from an agent now.
     pub fn is_cut_off(&self, agent: &Agent) -> bool {
-        self.now_ns < agent.away_until_ns.max(self.coordinator_away_until_ns)
+        self.now_ns < agent.away_until_ns.max(self.coordinator_reaches_ns())
     }
 
     /// One delay for each copy that arrives.

@@ -13,6 +13,8 @@ const MAX_POINTS: usize = 300;
 const HEAT_ROWS: usize = 32;
 /// Series of error codes; where there are more codes, the last holds the rest.
 const MAX_CODES: usize = 6;
+/// Most epochs that are marked.
+const MAX_EPOCHS: usize = 50;
 const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
 pub(super) fn render(summary: &Summary) -> String {
@@ -23,6 +25,7 @@ pub(super) fn render(summary: &Summary) -> String {
     run.insert("hint".into(), json!("drag to zoom, Esc for the whole run"));
     run.insert("stages".into(), stages(&summary.facts.stages));
     run.insert("saturations".into(), saturations(summary));
+    run.insert("epochs".into(), epochs(summary));
     run.insert(
         "start_s".into(),
         series(&points, |s| s.start_us as f64 / 1e6),
@@ -96,6 +99,17 @@ fn saturations(summary: &Summary) -> Value {
         })
     });
     stretch.collect()
+}
+
+/// Where agents came and went.
+fn epochs(summary: &Summary) -> Value {
+    let epochs = summary.agents.iter().flat_map(|agents| &agents.epochs);
+    let later = epochs.filter(|epoch| epoch.from_us > 0).take(MAX_EPOCHS);
+    let mark = later.map(|epoch| {
+        let text = format!("epoch {}: {} agents", epoch.number, epoch.agents);
+        json!({ "at_s": epoch.from_us as f64 / 1e6, "text": text })
+    });
+    mark.collect()
 }
 
 fn insert_load(run: &mut Map<String, Value>, points: &[Interval], open: bool) {

@@ -1,6 +1,7 @@
 //! The structs of the result file and the conversions from and to the types of
 //! drumfire-metrics, which themselves know nothing of files.
 
+use super::agents::Agents;
 use super::histogram::Histogram;
 use drumfire_metrics as metrics;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ pub(super) struct Result {
     verdict: Verdict,
     total: Snapshot,
     timeline: Vec<Interval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agents: Option<Agents>,
 }
 
 impl From<&metrics::Summary> for Result {
@@ -24,6 +27,7 @@ impl From<&metrics::Summary> for Result {
             verdict: (&summary.verdict).into(),
             total: (&summary.total).into(),
             timeline: summary.timeline.iter().map(Interval::from).collect(),
+            agents: summary.agents.as_ref().map(Agents::from),
         }
     }
 }
@@ -35,6 +39,7 @@ impl From<Result> for metrics::Summary {
             verdict: file.verdict.into(),
             total: file.total.into(),
             timeline: file.timeline.into_iter().map(Into::into).collect(),
+            agents: file.agents.map(Into::into),
         }
     }
 }
@@ -195,7 +200,7 @@ impl From<Snapshot> for metrics::Snapshot {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Endpoint {
+pub(super) struct Endpoint {
     requests: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     codes: BTreeMap<u16, u64>,
@@ -272,7 +277,7 @@ fn class_key(class: usize) -> String {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Iterations {
+pub(super) struct Iterations {
     started: u64,
     completed: u64,
     failed: u64,
@@ -316,7 +321,7 @@ impl From<Iterations> for metrics::IterationStats {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Health {
+pub(super) struct Health {
     cpu_us: u64,
     cpu_available_us: u64,
     busiest_shard: f64,
@@ -444,11 +449,19 @@ impl From<Threshold> for metrics::ThresholdOutcome {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Saturation {
+pub(super) struct Saturation {
     cause: Cause,
     start_us: u64,
     end_us: u64,
     worst: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<WorstAgent>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WorstAgent {
+    name: String,
+    others: u32,
 }
 
 impl From<&metrics::Saturation> for Saturation {
@@ -458,6 +471,10 @@ impl From<&metrics::Saturation> for Saturation {
             start_us: stretch.start_us,
             end_us: stretch.end_us,
             worst: stretch.worst,
+            agent: stretch.agent.as_ref().map(|agent| WorstAgent {
+                name: agent.name.clone(),
+                others: agent.others,
+            }),
         }
     }
 }
@@ -469,6 +486,10 @@ impl From<Saturation> for metrics::Saturation {
             start_us: stretch.start_us,
             end_us: stretch.end_us,
             worst: stretch.worst,
+            agent: stretch.agent.map(|agent| metrics::WorstAgent {
+                name: agent.name,
+                others: agent.others,
+            }),
         }
     }
 }
@@ -478,7 +499,7 @@ macro_rules! twin {
     ($ours:ident, $theirs:ty, $($variant:ident),+) => {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        enum $ours { $($variant),+ }
+        pub(super) enum $ours { $($variant),+ }
 
         impl From<$theirs> for $ours {
             fn from(theirs: $theirs) -> Self {
@@ -493,6 +514,8 @@ macro_rules! twin {
         }
     };
 }
+
+pub(super) use twin;
 
 twin!(
     DropReason,
