@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// So many members may each make a coordinator think about all of them when they are heard; more wait until it is due.
 const EAGER_MEMBERS: usize = 100;
 
+/// So often a coordinator looks at all members while each of them reports once, where they are many.
+const LOOKS_IN_INTERVAL: u64 = 10;
+
 /// What reaches a coordinator.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -279,8 +282,10 @@ impl CoordinatorMachine {
 
     /// When to step again at the latest, if nothing comes in before.
     pub fn wake_ns(&self) -> u64 {
-        self.pushed_ns
-            .saturating_add(self.settings.timing.resend_ns)
+        // Where agents say less often how they are, there is less often something to think about.
+        let resend_ns = self.settings.timing.resend_ns;
+        let period_ns = resend_ns.max(self.interval_ns / LOOKS_IN_INTERVAL);
+        self.pushed_ns.saturating_add(period_ns)
     }
 
     /// How far the run has come.
