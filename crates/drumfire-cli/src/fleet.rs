@@ -8,6 +8,7 @@ use crate::agents::{self, ScriptLoader};
 use crate::args::LoadArguments;
 use crate::bundle::Bundle;
 use crate::execute::{Job, console, judge};
+use crate::lag::Lag;
 use crate::own_load::{OwnLoad, OwnNews};
 use crate::view::{self, Kind, View};
 use crate::{broker, facts, words};
@@ -115,6 +116,7 @@ struct Fleet<'a> {
     view: Box<dyn View>,
     summary: Summary,
     merged: Merged,
+    lag: Lag,
     /// What its agents do, for the reports.
     observed: Observed,
     epochs: Epochs,
@@ -164,6 +166,7 @@ impl<'a> Fleet<'a> {
             view: view::open(job.view, &console(&job.facts, &job.names, job.by_endpoint)),
             summary: Summary::default(),
             merged: Merged::default(),
+            lag: Lag::default(),
             observed: Observed::default(),
             epochs: Epochs::new(job.plan.load.clone(), job.plan.seed),
             own: None,
@@ -199,6 +202,7 @@ impl<'a> Fleet<'a> {
         while let Some(interval) = self.merged.rest() {
             self.push(interval);
         }
+        self.add_late();
     }
 
     fn take(&mut self, update: Update) {
@@ -253,14 +257,20 @@ impl<'a> Fleet<'a> {
     }
 
     fn accept(&mut self, report: &NumberedSnapshot) {
-        if let Some(late) = self.merged.add(report) {
+        let late = self.merged.add(report);
+        self.lag.report(late);
+    }
+
+    /// Adds what came too late for its interval, all of it at once: each time the whole timeline is gone through.
+    fn add_late(&mut self) {
+        for snapshot in self.merged.late() {
             let interval = Interval {
                 planned: 0.0,
-                snapshot: late.clone(),
+                snapshot: snapshot.clone(),
             };
             let facts = std::mem::take(&mut self.summary.facts);
             self.summary.merge(&Summary {
-                total: late,
+                total: snapshot,
                 timeline: vec![interval],
                 ..Summary::default()
             });
@@ -371,10 +381,15 @@ impl<'a> Fleet<'a> {
     }
 
     fn push(&mut self, snapshot: Snapshot) {
+        // The rest of a run comes out when it is closed, which waits for more than reports.
+        if self.closed.is_none() {
+            self.lag.interval(snapshot.end_us, self.run_us());
+        }
         let facts = &mut self.summary.facts;
         facts.duration_us = facts.duration_us.max(snapshot.end_us);
         let planned = self.planned_in(&snapshot);
         self.summary.push(Interval { planned, snapshot });
+        self.add_late();
         self.view.event(&Event::Interval, &self.summary);
         if self.aborted.is_none() && self.stopping.is_none() {
             self.aborted = self.job.checks.abort(&self.summary);
@@ -442,6 +457,9 @@ impl<'a> Fleet<'a> {
             if let Some(skew) = agents.start_skew {
                 self.say(&drumfire_report::agents::start_skew(skew));
             }
+        }
+        if let Some(line) = self.lag.wording() {
+            self.say(&line);
         }
         for thread in agents.into_iter().chain([self.coordinator]) {
             if let Err(panic) = thread.join() {

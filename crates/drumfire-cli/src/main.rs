@@ -21,6 +21,7 @@ mod agents;
 mod broker;
 mod bundle;
 mod fleet;
+mod lag;
 mod own_load;
 mod settings;
 mod targeting;

@@ -23,6 +23,9 @@ pub const CATCH_UP_NS: u64 = 1_000_000_000;
 /// So much earlier than a coordinator could an agent takes itself for silent: more than two clocks' rates differ by meanwhile.
 const SILENCE_MARGIN_NS: u64 = 100_000_000;
 
+/// So many times as often as while load runs an agent may say how it is while something is unsettled.
+const BUSY_BEATS: u64 = 4;
+
 /// What reaches an agent.
 #[derive(Debug, Clone)]
 pub enum AgentInput {
@@ -567,7 +570,8 @@ impl AgentMachine {
         let settled = self.phase == AgentPhase::Running && self.promise.is_none() && !self.leaving;
         let period_ns = match settled {
             true => self.interval_ns,
-            false => self.settings.busy_heartbeat_ns,
+            // Where there are so many agents that they report less often, this is less often too.
+            false => (self.settings.busy_heartbeat_ns).max(self.interval_ns / BUSY_BEATS),
         };
         self.beat_at_ns = now_ns.saturating_add(period_ns);
         self.news = false;

@@ -24,8 +24,11 @@ use crate::settings::Settings;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// So many members may each make a coordinator think about the start when they are heard; more wait for its next tick.
+/// So many members may each make a coordinator think about all of them when they are heard; more wait until it is due.
 const EAGER_MEMBERS: usize = 100;
+
+/// So often a coordinator looks at all members while each of them reports once, where they are many.
+const LOOKS_IN_INTERVAL: u64 = 10;
 
 /// What reaches a coordinator.
 #[derive(Debug, Clone)]
@@ -229,8 +232,11 @@ impl CoordinatorMachine {
             return;
         }
         let mut answer = None;
-        // What only repeats itself, a thousand times a second in a large cluster, is not thought about again.
+        // What only repeats itself, a thousand times a second in a large cluster, is not thought about again; and where
+        // they are many, changes are thought about together.
         let mut think = true;
+        let eager = self.roster.len() <= EAGER_MEMBERS;
+        let due = now_ns >= self.wake_ns();
         match input {
             Input::Tick => {}
             Input::Heartbeat(heartbeat) => {
@@ -246,14 +252,11 @@ impl CoordinatorMachine {
                         let proposal = self.proposal.as_mut();
                         proposal.is_some_and(|proposal| proposal.hear(&member, &self.roster))
                     }
-                    // Before the start nothing has been granted, and the next tick is soon enough.
-                    Heard::Change | Heard::Newcomer => {
-                        self.start_ns.is_some() || self.roster.len() <= EAGER_MEMBERS
-                    }
+                    Heard::Change | Heard::Newcomer => eager,
                 };
             }
             Input::Snapshot(snapshot) => {
-                think = snapshot.last;
+                think = snapshot.last && eager;
                 self.receive(snapshot, outputs);
             }
             Input::PeerGone(member) => self.lose(member, now_ns, outputs),
@@ -271,7 +274,7 @@ impl CoordinatorMachine {
                 outputs.push(Output::Reply { id, reply });
             }
         }
-        if think {
+        if think || due {
             self.advance(now_ns, outputs);
         }
         self.tell(answer, now_ns, outputs);
@@ -279,8 +282,10 @@ impl CoordinatorMachine {
 
     /// When to step again at the latest, if nothing comes in before.
     pub fn wake_ns(&self) -> u64 {
-        self.pushed_ns
-            .saturating_add(self.settings.timing.resend_ns)
+        // Where agents say less often how they are, there is less often something to think about.
+        let resend_ns = self.settings.timing.resend_ns;
+        let period_ns = resend_ns.max(self.interval_ns / LOOKS_IN_INTERVAL);
+        self.pushed_ns.saturating_add(period_ns)
     }
 
     /// How far the run has come.

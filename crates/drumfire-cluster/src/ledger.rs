@@ -1,11 +1,14 @@
-//! The coordinator's accounts: every snapshot once, in each agent's order, merged; and at the end planned = started +
-//! dropped, exactly, with what lost agents left unsent worked out from the epochs.
+//! The coordinator's accounts: every snapshot once, in each agent's order, its arrivals counted; and at the end planned =
+//! started + dropped, exactly, with what lost agents left unsent worked out from the epochs.
+//!
+//! Accounts are counts alone. Histograms of each of a thousand agents would be gigabytes, and take most of a core to keep:
+//! they are merged once, by whoever takes what is accepted.
 
 use crate::epochs::Epochs;
 use crate::member::Member;
 use crate::messages::NumberedSnapshot;
 use crate::outbox::MAX_IN_FLIGHT;
-use drumfire_metrics::{DropReason, IterationStats, Snapshot};
+use drumfire_metrics::{DropReason, IterationStats};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,7 +38,14 @@ impl Balance {
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: BTreeMap<Member, Account>,
-    iterations: IterationStats,
+    reported: Reported,
+}
+
+/// Arrivals that were reported.
+#[derive(Debug, Default)]
+struct Reported {
+    started: u64,
+    dropped: BTreeMap<DropReason, u64>,
 }
 
 /// What one member has reported.
@@ -47,23 +57,23 @@ pub struct Account {
     /// Up to where its arrivals are accounted for, nanoseconds since the run's start.
     to_ns: u64,
     closed: bool,
-    total: Snapshot,
+    reported: Reported,
 }
 
 impl Account {
-    /// Everything merged.
-    pub fn total(&self) -> &Snapshot {
-        &self.total
+    /// Arrivals that it reported as started.
+    pub fn started(&self) -> u64 {
+        self.reported.started
+    }
+
+    /// Arrivals that it reported as dropped, by reason.
+    pub fn dropped(&self) -> &BTreeMap<DropReason, u64> {
+        &self.reported.dropped
     }
 
     /// Up to where the member's arrivals are accounted for, nanoseconds since the run's start.
     pub fn to_ns(&self) -> u64 {
         self.to_ns
-    }
-
-    /// What it reported as dropped.
-    pub fn dropped(&self) -> &BTreeMap<DropReason, u64> {
-        &self.total.iterations.dropped
     }
 
     /// Whether the member's last snapshot is in.
@@ -85,7 +95,7 @@ impl Ledger {
         let mut accepted = Vec::new();
         while let Some(snapshot) = account.early.remove(&account.next) {
             account.enter(&snapshot);
-            self.iterations.merge(&snapshot.snapshot.iterations);
+            self.reported.add(&snapshot.snapshot.iterations);
             accepted.push(snapshot);
         }
         accepted
@@ -94,9 +104,8 @@ impl Ledger {
     /// Members whose reports differ from what they owned up to where they account for it.
     pub fn contradictions(&self, epochs: &Epochs) -> Vec<Member> {
         let contradicts = |(member, account): &(&Member, &Account)| {
-            let iterations = &account.total.iterations;
             let owned = epochs.owned_between(member, 0, account.to_ns);
-            owned != iterations.started + iterations.dropped_total()
+            owned != account.reported.total()
         };
         let plans = epochs.planned_before(0).is_some();
         let accounts = self.accounts.iter().filter(|_| plans);
@@ -119,21 +128,12 @@ impl Ledger {
         self.accounts.iter()
     }
 
-    /// All reports merged.
-    pub fn total(&self) -> Snapshot {
-        let mut total = Snapshot::default();
-        for account in self.accounts.values() {
-            total.merge(&account.total);
-        }
-        total
-    }
-
     /// What is planned before `to_ns` and what has been reported so far.
     pub fn so_far(&self, epochs: &Epochs, to_ns: u64) -> Balance {
         Balance {
             planned: epochs.planned_before(to_ns),
-            started: self.iterations.started,
-            dropped: self.iterations.dropped.clone(),
+            started: self.reported.started,
+            dropped: self.reported.dropped.clone(),
             contradictions: 0,
         }
     }
@@ -144,8 +144,7 @@ impl Ledger {
         let mut balance = self.so_far(epochs, to_ns);
         balance.contradictions = self.contradictions(epochs).len() as u64;
         if let Some(planned) = balance.planned {
-            let reported = balance.started + self.iterations.dropped_total();
-            let open = planned.saturating_sub(reported);
+            let open = planned.saturating_sub(self.reported.total());
             let stopped = self.stopped(epochs, to_ns, stop_ns).min(open);
             balance.drop(DropReason::Stopped, stopped);
             balance.drop(DropReason::AgentLost, open - stopped);
@@ -162,8 +161,7 @@ impl Ledger {
     ) -> BTreeMap<DropReason, u64> {
         let idle = Account::default();
         let account = self.accounts.get(member).unwrap_or(&idle);
-        let iterations = &account.total.iterations;
-        let reported = iterations.started + iterations.dropped_total();
+        let reported = account.reported.total();
         let owned = |from_ns| epochs.owned_between(member, from_ns, u64::MAX);
         let open = owned(0).saturating_sub(reported);
         let stopped = match account.closed {
@@ -171,7 +169,7 @@ impl Ledger {
             false => owned(account.to_ns.max(stop_ns.unwrap_or(u64::MAX))).min(open),
         };
         let mut balance = Balance {
-            dropped: iterations.dropped.clone(),
+            dropped: account.reported.dropped.clone(),
             ..Balance::default()
         };
         balance.drop(DropReason::Stopped, stopped);
@@ -204,7 +202,20 @@ impl Account {
         self.next += 1;
         self.to_ns = snapshot.to_ns;
         self.closed = snapshot.last;
-        self.total.append(&snapshot.snapshot);
+        self.reported.add(&snapshot.snapshot.iterations);
+    }
+}
+
+impl Reported {
+    fn add(&mut self, iterations: &IterationStats) {
+        self.started += iterations.started;
+        for (reason, n) in &iterations.dropped {
+            *self.dropped.entry(*reason).or_default() += n;
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.started + self.dropped.values().sum::<u64>()
     }
 }
 
@@ -220,6 +231,7 @@ impl Balance {
 mod tests {
     use super::*;
     use crate::epochs::{Epoch, Slot};
+    use drumfire_metrics::Snapshot;
     use drumfire_plan::{Arrivals, Load, OpenLoad, OpenStage, Spacing};
     use proptest::prelude::*;
     use std::time::Duration;

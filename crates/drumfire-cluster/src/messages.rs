@@ -221,11 +221,7 @@ impl ShareOf {
     /// # Errors
     /// When the weights cannot be split, or there is none with that index.
     pub fn share(&self) -> Result<Share, PlanError> {
-        let shares = Share::split(&self.weights)?;
-        shares
-            .into_iter()
-            .nth(self.index as usize)
-            .ok_or(PlanError::NoShareWeight)
+        Share::one_of_split(&self.weights, self.index as usize)
     }
 }
 

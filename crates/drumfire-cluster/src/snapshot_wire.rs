@@ -329,14 +329,10 @@ impl<'a> Reader<'a> {
         if bytes.is_empty() {
             return Ok(Histogram::new());
         }
-        let broken = |error| SnapshotError::Histogram(what, error);
-        let mut histogram = Histogram::decode_v2(bytes).map_err(broken)?;
         let (min, max) = (self.number(what)?, self.number(what)?);
         let (sum, saturated) = (self.wide(what)?, self.number(what)?);
-        histogram
-            .restore(min, max, sum, saturated)
-            .map_err(broken)?;
-        Ok(histogram)
+        let histogram = Histogram::decode_exact(bytes, min, max, sum, saturated);
+        histogram.map_err(|error| SnapshotError::Histogram(what, error))
     }
 
     fn flag(&mut self, what: &'static str) -> Read<bool> {

@@ -136,7 +136,19 @@ impl<'a> Runs<'a> {
         self.bytes
     }
 
+    #[inline]
     fn read_number(&mut self) -> Result<i64, DecodeError> {
+        // Nearly all counts and gaps fit one byte.
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(unzigzag(u64::from(byte)))
+            }
+            _ => self.read_long_number(),
+        }
+    }
+
+    fn read_long_number(&mut self) -> Result<i64, DecodeError> {
         let start = self.at;
         let mut number = 0u64;
         for place in 0..LONGEST_NUMBER {
@@ -151,7 +163,7 @@ impl<'a> Runs<'a> {
                 break;
             }
         }
-        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+        Ok(unzigzag(number))
     }
 
     fn read_run(&mut self) -> Result<Option<Run>, DecodeError> {
@@ -196,6 +208,10 @@ fn highest_trackable(max: u64) -> u64 {
         .checked_next_power_of_two()
         .map_or(MAX_VALUE, |power| power - 1)
         .min(MAX_VALUE)
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
 fn write_number(bytes: &mut Vec<u8>, number: i64) {

@@ -163,6 +163,24 @@ proptest! {
     }
 
     #[test]
+    fn decoding_exactly_is_decoding_and_restoring(
+        histogram in histogram(), wrong in prop::option::of((value(), value(), any::<u128>(), any::<u64>())),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = histogram.encode_v2();
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let told = (histogram.min(), histogram.max(), histogram.sum(), histogram.saturated());
+        let (min, max, sum, saturated) = wrong.unwrap_or(told);
+        let exact = Histogram::decode_exact(&bytes, min, max, sum, saturated);
+        let in_two_steps = Histogram::decode_v2(&bytes).and_then(|mut read| {
+            read.restore(min, max, sum, saturated).map(|()| read)
+        });
+        prop_assert_eq!(exact, in_two_steps);
+    }
+
+    #[test]
     fn restoring_what_cannot_be_is_refused(
         histogram in histogram(), min in value(), max in value(), sum: u128, saturated: u64,
     ) {

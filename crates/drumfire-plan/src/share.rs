@@ -40,6 +40,24 @@ impl Share {
         Self::whole().split_again(weights)
     }
 
+    /// One share of [`Share::split`], for whoever needs no other of them.
+    ///
+    /// # Errors
+    /// As [`Share::split`]; and when there are no more than `index` weights.
+    pub fn one_of_split(weights: &[u32], index: usize) -> Result<Self, PlanError> {
+        let pattern = Pattern::of(weights)?;
+        if index >= weights.len() {
+            return Err(PlanError::NoShareWeight);
+        }
+        // Most splits are even: then each share has one place, its own.
+        let positions = match pattern.is_even() {
+            true => [index as u32].into(),
+            false => pattern.deal().swap_remove(index).into(),
+        };
+        let period = pattern.period;
+        Ok(Self::whole().within(Stripe { period, positions }))
+    }
+
     /// Splits this share by weights: its own numbers are dealt out, in their order.
     ///
     /// # Errors
@@ -127,48 +145,76 @@ impl Stripe {
     }
 }
 
-/// One stripe per weight, by smooth weighted round robin: at every place all shares gain
-/// their weight, the richest (the first of equals) takes the place and pays the period.
 fn stripes(weights: &[u32]) -> Result<Vec<Stripe>, PlanError> {
-    if weights.len() > MAX_SHARES {
-        return Err(PlanError::TooManyShares {
-            shares: weights.len(),
-        });
-    }
-    let divisor = weights.iter().copied().fold(0, greatest_common_divisor);
-    if divisor == 0 {
-        return Err(PlanError::NoShareWeight);
-    }
-    let reduced: Vec<i64> = weights.iter().map(|&w| i64::from(w / divisor)).collect();
-    let sum: i64 = reduced.iter().sum();
-    let period = u32::try_from(sum)
-        .ok()
-        .filter(|&period| period <= MAX_SHARE_PERIOD)
-        .ok_or(PlanError::SharePatternTooLong { period: sum as u64 })?;
-    Ok(deal(&reduced, period)
-        .into_iter()
-        .map(|positions| Stripe {
-            period,
-            positions: positions.into(),
-        })
-        .collect())
+    let pattern = Pattern::of(weights)?;
+    let stripe = |positions: Vec<u32>| Stripe {
+        period: pattern.period,
+        positions: positions.into(),
+    };
+    Ok(pattern.deal().into_iter().map(stripe).collect())
 }
 
-fn deal(weights: &[i64], period: u32) -> Vec<Vec<u32>> {
-    let mut owned = vec![Vec::new(); weights.len()];
-    let mut credit = vec![0_i64; weights.len()];
-    for position in 0..period {
-        let mut richest = 0;
-        for (index, weight) in weights.iter().enumerate() {
-            credit[index] += weight;
-            if credit[index] > credit[richest] {
-                richest = index;
-            }
+/// How the places of a period are dealt out.
+struct Pattern {
+    /// Without their common factor.
+    weights: Vec<i64>,
+    /// Their sum.
+    period: u32,
+}
+
+impl Pattern {
+    fn of(weights: &[u32]) -> Result<Self, PlanError> {
+        if weights.len() > MAX_SHARES {
+            return Err(PlanError::TooManyShares {
+                shares: weights.len(),
+            });
         }
-        credit[richest] -= i64::from(period);
-        owned[richest].push(position);
+        let divisor = weights.iter().copied().fold(0, greatest_common_divisor);
+        if divisor == 0 {
+            return Err(PlanError::NoShareWeight);
+        }
+        let reduced: Vec<i64> = weights.iter().map(|&w| i64::from(w / divisor)).collect();
+        let sum: i64 = reduced.iter().sum();
+        let period = u32::try_from(sum)
+            .ok()
+            .filter(|&period| period <= MAX_SHARE_PERIOD)
+            .ok_or(PlanError::SharePatternTooLong { period: sum as u64 })?;
+        Ok(Self {
+            weights: reduced,
+            period,
+        })
     }
-    owned
+
+    /// Whether all weights are the same, and not 0.
+    fn is_even(&self) -> bool {
+        self.weights.iter().all(|&weight| weight == 1)
+    }
+
+    /// The places of each share, by smooth weighted round robin: at every place all shares gain their weight, the
+    /// richest (the first of equals) takes the place and pays the period.
+    fn deal(&self) -> Vec<Vec<u32>> {
+        if self.is_even() {
+            return (0..self.period).map(|position| vec![position]).collect();
+        }
+        self.deal_by_credit()
+    }
+
+    fn deal_by_credit(&self) -> Vec<Vec<u32>> {
+        let mut owned = vec![Vec::new(); self.weights.len()];
+        let mut credit = vec![0_i64; self.weights.len()];
+        for position in 0..self.period {
+            let mut richest = 0;
+            for (index, weight) in self.weights.iter().enumerate() {
+                credit[index] += weight;
+                if credit[index] > credit[richest] {
+                    richest = index;
+                }
+            }
+            credit[richest] -= i64::from(self.period);
+            owned[richest].push(position);
+        }
+        owned
+    }
 }
 
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {
@@ -176,5 +222,18 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
         a
     } else {
         greatest_common_divisor(b, a % b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_split_is_what_credit_deals() {
+        for shares in [1, 2, 7, 100] {
+            let pattern = Pattern::of(&vec![3; shares]).expect("weights that can be split");
+            assert_eq!(pattern.deal(), pattern.deal_by_credit());
+        }
     }
 }

@@ -79,6 +79,16 @@ fn a_share_without_weight_owns_nothing() {
 
 proptest! {
     #[test]
+    fn one_share_alone_is_the_one_of_the_split(weights in prop::collection::vec(0..5_u32, 1..6)) {
+        let split = Share::split(&weights);
+        for index in 0..weights.len() {
+            let of_split = split.clone().map(|shares| shares[index].clone());
+            prop_assert_eq!(Share::one_of_split(&weights, index), of_split);
+        }
+        prop_assert!(Share::one_of_split(&weights, weights.len()).is_err());
+    }
+
+    #[test]
     fn one_share_owns_each_number_and_ranks_count_them(
         weights in prop::collection::vec(0_u32..12, 1..7).prop_filter("a weight above 0", |w| w.iter().any(|&w| w > 0)),
         inner in prop::collection::vec(1_u32..5, 1..4),

@@ -1,6 +1,7 @@
 //! What people ask of a run: stop, resume, scale, status.
 
 use super::{CoordinatorMachine, Output};
+use crate::ledger::Account;
 use crate::member::Member;
 use crate::messages::{AgentPhase, AgentStatus, Command, Phase, Reply, Status};
 use crate::record::Fact;
@@ -73,10 +74,7 @@ impl CoordinatorMachine {
                 .heartbeat
                 .as_ref()
                 .and_then(|heartbeat| heartbeat.begun_late_ns),
-            started: self
-                .ledger
-                .account(member)
-                .map_or(0, |account| account.total().iterations.started),
+            started: self.ledger.account(member).map_or(0, Account::started),
             dropped: self.dropped_by(member),
             member: member.clone(),
         };

@@ -116,17 +116,15 @@ impl CoordinatorMachine {
             slots: next_slots(&last.slots, policy, standing, self.newcomers(now_ns)),
             permille: self.permille,
         };
-        let asked = self.to_ask(&change, now_ns);
         if change.is_none() {
             return None;
         }
+        let asked = self.to_ask(&change, now_ns);
         if reachable(&asked) {
             return Some((change, asked));
         }
-        if asked
-            .iter()
-            .any(|member| self.may_speak_yet(member, now_ns))
-        {
+        let mut entries = asked.iter().filter_map(|member| self.roster.get(member));
+        if entries.any(|entry| self.may_speak_yet(entry, now_ns)) {
             return None;
         }
         let stand_in = Change {
@@ -140,21 +138,18 @@ impl CoordinatorMachine {
     }
 
     /// Whether this coordinator has not listened for long enough to call a member silent.
-    fn may_speak_yet(&self, member: &Member, now_ns: u64) -> bool {
-        let entry = self.roster.get(member);
-        entry.is_some_and(|entry| {
-            let listened_ns = now_ns.saturating_sub(entry.heard_ns);
-            entry.heartbeat.is_none() && listened_ns <= self.silence_ns()
-        })
+    fn may_speak_yet(&self, entry: &Entry, now_ns: u64) -> bool {
+        let listened_ns = now_ns.saturating_sub(entry.heard_ns);
+        entry.heartbeat.is_none() && listened_ns <= self.silence_ns()
     }
 
     fn standing(&self, member: &Member, now_ns: u64) -> Standing {
         let Some(entry) = self.roster.get(member) else {
             return Standing::Silent;
         };
-        let fresh = self.is_fresh(member, now_ns);
+        let fresh = entry.is_fresh(now_ns, self.silence_ns());
         match entry.capacity() {
-            _ if entry.gone || self.is_expired(member, now_ns) => Standing::Leaves,
+            _ if entry.gone || self.has_expired(entry, now_ns) => Standing::Leaves,
             Some(weight) if fresh && entry.is_willing() => Standing::Stays(weight),
             _ if fresh => Standing::Leaves,
             _ => Standing::Silent,
@@ -166,7 +161,8 @@ impl CoordinatorMachine {
         let members = self.roster.iter();
         let newcomers = members.filter(|(member, entry)| {
             let able = entry.is_willing() && entry.is_able();
-            able && self.is_fresh(member, now_ns) && !self.epochs.includes(member)
+            let fresh = entry.is_fresh(now_ns, self.silence_ns());
+            able && fresh && !self.epochs.includes(member)
         });
         newcomers
             .filter_map(|(member, entry)| Some((member.clone(), entry.capacity()?)))
@@ -177,20 +173,26 @@ impl CoordinatorMachine {
     fn to_ask(&self, change: &Change<'_>, now_ns: u64) -> BTreeSet<Member> {
         let mut affected = change.affected();
         affected.retain(|member| {
-            let gone = self.roster.get(member).is_some_and(|entry| entry.gone);
-            !gone && !self.is_expired(member, now_ns)
+            let entry = self.roster.get(member);
+            entry.is_some_and(|entry| !entry.gone && !self.has_expired(entry, now_ns))
         });
         affected
     }
 
+    /// Those with a part in the last epoch of whom something holds: looked for first, as there may be thousands of whom it
+    /// does not.
+    fn sharing(&self, holds: impl Fn(&Entry) -> bool) -> Vec<Member> {
+        let members = self.roster.iter();
+        let members =
+            members.filter(|(member, entry)| holds(entry) && self.epochs.includes(member));
+        members.map(|(member, _)| member.clone()).collect()
+    }
+
     /// Whether a silent member's lease has ended: it cannot extend it, and all that it was given lies behind.
-    fn is_expired(&self, member: &Member, now_ns: u64) -> bool {
-        let run_ns = self.run_ns(now_ns);
-        let ended = |entry: &Entry| {
-            let locked = matches!(entry.lease, LeaseState::Locked(_));
-            locked && self.horizon_ns(entry) <= run_ns
-        };
-        !self.is_fresh(member, now_ns) && self.roster.get(member).is_none_or(ended)
+    fn has_expired(&self, entry: &Entry, now_ns: u64) -> bool {
+        let silent = !entry.is_fresh(now_ns, self.silence_ns());
+        let locked = matches!(entry.lease, LeaseState::Locked(_));
+        silent && locked && self.horizon_ns(entry) <= self.run_ns(now_ns)
     }
 
     /// The end of everything that a member may start, once its lease is locked.
@@ -208,20 +210,20 @@ impl CoordinatorMachine {
 
     /// Locks the leases of those who are silent, so that what they have can be given away when they end.
     fn lock_the_silent(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
-        for member in self.roster.members() {
-            let silent = !self.is_fresh(&member, now_ns) && !self.may_speak_yet(&member, now_ns);
-            let includes = silent && self.epochs.includes(&member);
-            let entry = self.roster.get_mut(&member).filter(|_| includes);
-            let Some(entry) = entry.filter(|entry| !entry.gone && entry.lease == LeaseState::Open)
-            else {
-                continue;
-            };
+        let silent = |entry: &Entry| {
+            let open = !entry.gone && entry.lease == LeaseState::Open;
+            let fresh = entry.is_fresh(now_ns, self.silence_ns());
+            open && !fresh && !self.may_speak_yet(entry, now_ns)
+        };
+        for member in self.sharing(silent) {
             self.locks += 1;
             let lock = LockId {
                 term: self.term,
                 number: self.locks,
             };
-            entry.lease = LeaseState::Asked(lock);
+            if let Some(entry) = self.roster.get_mut(&member) {
+                entry.lease = LeaseState::Asked(lock);
+            }
             outputs.push(Output::Lock { member, lock });
         }
     }
@@ -229,17 +231,16 @@ impl CoordinatorMachine {
     /// Gives one of those that were lost since the last time.
     fn notice_losses(&mut self, now_ns: u64, outputs: &mut Vec<Output>) -> Option<Member> {
         let mut noticed = None;
-        for member in self.roster.members() {
-            if !self.epochs.includes(&member) {
-                continue;
-            }
-            let expired = self.is_expired(&member, now_ns);
+        let lost = |entry: &Entry| {
+            let unwelcome = entry.leaves() && self.settings.policy == Policy::Abort;
+            entry.gone || unwelcome || self.has_expired(entry, now_ns)
+        };
+        for member in self.sharing(|entry| lost(entry) != entry.lost) {
             let Some(entry) = self.roster.get_mut(&member) else {
                 continue;
             };
-            let unwelcome = entry.leaves() && self.settings.policy == Policy::Abort;
-            let lost = entry.gone || expired || unwelcome;
-            if lost && !entry.lost {
+            entry.lost = !entry.lost;
+            if entry.lost {
                 let gone = entry.gone;
                 let event = Event::Lost {
                     member: member.clone(),
@@ -248,7 +249,6 @@ impl CoordinatorMachine {
                 outputs.push(Output::Event(event));
                 noticed = Some(member);
             }
-            entry.lost = lost;
         }
         if self.epochs.len() >= MAX_EPOCHS && !self.told_of_limit {
             self.told_of_limit = true;
@@ -260,8 +260,7 @@ impl CoordinatorMachine {
     /// Whether there has been nobody for too long who has load or could take it.
     fn is_abandoned(&mut self, now_ns: u64) -> bool {
         let members = self.roster.iter();
-        let present =
-            members.filter(|(member, entry)| !entry.gone && !self.is_expired(member, now_ns));
+        let present = members.filter(|(_, entry)| !entry.gone && !self.has_expired(entry, now_ns));
         let mut present = present.filter(|(_, entry)| entry.is_willing());
         if present.next().is_some() {
             self.empty_since_ns = None;

@@ -51,6 +51,8 @@ pub struct World {
 
 pub struct Coordinator {
     pub machine: CoordinatorMachine,
+    /// What it was told, by whom.
+    pub accepted: BTreeMap<Member, Snapshot>,
     clock: Clock,
     /// It dies after so many more outputs.
     dies_after: Option<usize>,
@@ -521,6 +523,7 @@ impl World {
         );
         self.coordinator = Some(Coordinator {
             machine,
+            accepted: BTreeMap::new(),
             clock,
             dies_after: None,
             back_after_ns: 0,
@@ -646,12 +649,15 @@ impl World {
                 Output::Closed(phase, balance) => return self.closed = Some((phase, balance)),
                 Output::Superseded => self.violate("a lone coordinator is superseded".to_owned()),
                 Output::Reply { reply, .. } => self.replies.push(reply),
+                Output::Accepted(report) => {
+                    let accepted = coordinator.accepted.entry(report.member.clone());
+                    accepted.or_default().append(&report.snapshot);
+                }
                 Output::Lock { member, lock } => {
                     let life = coordinator.life;
                     let delay_ns = self.broker_delay_ns();
                     self.after(delay_ns, Happening::Lock(life, member, lock));
                 }
-                Output::Accepted(_) => {}
             }
         }
     }
@@ -661,13 +667,16 @@ impl World {
         let mut outputs = Vec::new();
         let settings = self.story.settings.clone();
         let record = self.record.clone();
-        let machine =
-            CoordinatorMachine::new(settings, SEED_OF_LOAD, record, self.now_ns, &mut outputs);
-        let closed = outputs.into_iter().find_map(|output| match output {
-            Output::Closed(phase, balance) => Some((phase, balance)),
-            _ => None,
-        });
-        (closed, machine.ledger().total())
+        CoordinatorMachine::new(settings, SEED_OF_LOAD, record, self.now_ns, &mut outputs);
+        let (mut closed, mut accepted) = (None, Snapshot::default());
+        for output in outputs {
+            match output {
+                Output::Closed(phase, balance) => closed = Some((phase, balance)),
+                Output::Accepted(report) => accepted.merge(&report.snapshot),
+                _ => {}
+            }
+        }
+        (closed, accepted)
     }
 
     // The broker's memory of leases.
