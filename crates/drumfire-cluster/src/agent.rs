@@ -26,6 +26,9 @@ const SILENCE_MARGIN_NS: u64 = 100_000_000;
 /// So many times as often as while load runs an agent may say how it is while something is unsettled.
 const BUSY_BEATS: u64 = 4;
 
+/// So long without a word of a coordinator, and an agent that owes nothing is free for another run.
+const IDLE_NS: u64 = 30_000_000_000;
+
 /// What reaches an agent.
 #[derive(Debug, Clone)]
 pub enum AgentInput {
@@ -543,7 +546,8 @@ impl AgentMachine {
         }
     }
 
-    /// Ends the run for an agent that leaves and owes nothing, or that has heard of no coordinator for too long.
+    /// Ends the run for an agent that owes nothing and leaves or hears of no coordinator any more, which may have ended
+    /// without its knowledge; and for one that has heard of none for too long whatever it owes.
     fn go(&mut self, now_ns: u64, outputs: &mut Vec<AgentOutput>) {
         let owes_nothing = match self.phase {
             AgentPhase::Drained { .. } => self.outbox.is_empty(),
@@ -551,7 +555,8 @@ impl AgentMachine {
             _ => self.epoch.is_none(),
         };
         let silent_ns = now_ns.saturating_sub(self.heard_ns);
-        if self.leaving && owes_nothing || silent_ns >= self.settings.abandon_ns {
+        let free = self.leaving || silent_ns >= IDLE_NS;
+        if free && owes_nothing || silent_ns >= self.settings.abandon_ns {
             self.finish(outputs);
         }
     }

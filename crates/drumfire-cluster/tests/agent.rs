@@ -344,3 +344,32 @@ fn an_agent_that_hears_nobody_extends_its_lease() {
     });
     assert_eq!(limit(&done), Some((until_ns, 0)));
 }
+
+#[test]
+fn an_agent_that_owes_nothing_does_not_wait_long_for_a_coordinator_that_is_gone() {
+    let waits = |mut bench: Bench| {
+        let from_ns = bench.now_ns;
+        while !bench
+            .take(AgentInput::Tick)
+            .contains(&AgentOutput::Finished)
+        {
+            bench.now_ns += SECOND_NS;
+        }
+        (bench.now_ns - from_ns) / SECOND_NS
+    };
+    assert_eq!(waits(Bench::new()), 30);
+    assert_eq!(waits(Bench::running()), 3_600);
+    let drained = |acknowledged| {
+        let mut bench = Bench::running();
+        let snapshot = Snapshot::default();
+        bench.take(AgentInput::Drained { snapshot, to_ns: 5 });
+        let directive = Directive {
+            snapshots_before: acknowledged,
+            ..bench.directive(Order::Wait)
+        };
+        bench.hear(directive);
+        bench
+    };
+    assert_eq!(waits(drained(0)), 3_600);
+    assert_eq!(waits(drained(1)), 30);
+}
