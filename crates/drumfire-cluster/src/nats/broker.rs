@@ -118,6 +118,8 @@ pub struct Broker {
     pub(super) servers: Arc<[ServerAddr]>,
     /// Changes whenever the connection is there again.
     pub(super) connected: watch::Receiver<()>,
+    /// Changes whenever the connection is lost.
+    pub(super) lost: watch::Receiver<()>,
 }
 
 impl Broker {
@@ -143,8 +145,8 @@ impl Broker {
             Credentials::Url => &first.credentials,
             others => others,
         };
-        let (sender, connected) = watch::channel(());
-        let connect = connect_options(&options, credentials, sender)?;
+        let ((connects, connected), (losses, lost)) = (watch::channel(()), watch::channel(()));
+        let connect = connect_options(&options, credentials, connects, losses)?;
         let client = open(&addresses, connect, &options).await?;
         let servers = addresses.iter().map(|address| address.server.clone());
         Ok(Self {
@@ -154,6 +156,7 @@ impl Broker {
             servers: servers.collect(),
             options: Arc::new(options),
             connected,
+            lost,
         })
     }
 
@@ -287,6 +290,7 @@ fn connect_options(
     options: &NatsOptions,
     credentials: &Credentials,
     connected: watch::Sender<()>,
+    lost: watch::Sender<()>,
 ) -> Result<ConnectOptions, NatsError> {
     let connect = ConnectOptions::new()
         .name("drumfire")
@@ -294,7 +298,7 @@ fn connect_options(
         .ping_interval(PING_INTERVAL)
         .client_capacity(MAX_UNWRITTEN)
         .reconnect_delay_callback(reconnect_wait)
-        .event_callback(events(Arc::clone(&options.tell), connected));
+        .event_callback(events(Arc::clone(&options.tell), connected, lost));
     let connect = with_tls(connect, &options.tls)?;
     let connect = with_credentials(connect, credentials)?;
     // A broker of this host that names others of its cluster must not lead away from this host.
@@ -316,12 +320,15 @@ fn reconnect_wait(attempts: usize) -> Duration {
 fn events(
     tell: Tell,
     connected: watch::Sender<()>,
+    lost: watch::Sender<()>,
 ) -> impl Fn(Event) -> std::future::Ready<()> + Send + Sync + 'static {
     // The library calls this from one task, but asks for what could be called from several.
     let told = Mutex::new(None);
     move |event| {
-        if event == Event::Connected {
-            connected.send_replace(());
+        match event {
+            Event::Connected => connected.send_replace(()),
+            Event::Disconnected => lost.send_replace(()),
+            _ => {}
         }
         let line = match event {
             Event::SlowConsumer(_) => {

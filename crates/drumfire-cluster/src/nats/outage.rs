@@ -18,7 +18,16 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 
 /// Tells of each time that the broker refuses, as long as anyone listens.
 pub(super) async fn watch(broker: Broker, refusals: Sender<AgentMail>) {
+    let mut lost = broker.lost.clone();
     while !refusals.is_closed() {
+        if !broker.is_away() {
+            tokio::select! {
+                changed = lost.changed() => if changed.is_err() {
+                    return;
+                },
+                () = refusals.closed() => return,
+            }
+        }
         sleep(LOOK).await;
         if !broker.is_away() {
             continue;
