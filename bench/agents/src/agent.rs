@@ -135,7 +135,10 @@ impl Agent {
     async fn carry_out(&mut self, output: AgentOutput) -> Option<AgentInput> {
         match output {
             AgentOutput::Send(heartbeat) => self.link.heartbeat(&heartbeat).await,
-            AgentOutput::SendSnapshot(snapshot) => self.link.snapshot(&snapshot).await,
+            AgentOutput::SendSnapshot(snapshot) => {
+                self.world.figures.borrow_mut().sent += 1;
+                self.link.snapshot(&snapshot).await;
+            }
             AgentOutput::Fetch(digest) => self.fetch(digest),
             AgentOutput::Prepare => return Some(AgentInput::Prepared(Ok(()))),
             AgentOutput::WarmUp { .. } => return Some(AgentInput::WarmedUp),

@@ -25,6 +25,9 @@ pub struct Arguments {
     /// Histograms and counters in each report, beside those of iterations and of the generator
     #[arg(long, value_name = "N", default_value = "100")]
     pub series: NonZeroU32,
+    /// Requests to each endpoint in a second of one agent; an endpoint is a counter and three histograms
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub requests: NonZeroU64,
 }
 
 impl Arguments {

@@ -13,6 +13,8 @@ pub struct Figures {
     /// From a heartbeat to the directive that answers it.
     answers_us: Histogram,
     reports: u64,
+    /// How often reports were sent: again, where they were not acknowledged soon.
+    pub sent: u64,
     started: u64,
     dropped: u64,
 }
@@ -36,6 +38,7 @@ impl Figures {
         let fields = [
             ("finished", self.finished),
             ("reports", self.reports),
+            ("sent", self.sent),
             ("started", self.started),
             ("dropped", self.dropped),
             ("begun_late_us_max", self.begun_late_ns.max() / 1_000),

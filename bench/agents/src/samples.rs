@@ -15,9 +15,6 @@ use std::rc::Rc;
 const SECONDS: u64 = 256;
 const INTERVALS: usize = 64;
 
-/// Requests to each endpoint in a second of one agent.
-const REQUESTS: u64 = 100;
-
 /// Of so many requests one is answered with an error's status.
 const ERROR_EVERY: u64 = 50;
 
@@ -30,6 +27,9 @@ const SPREAD: f64 = 0.6;
 
 /// What of an answer's time passes before its first byte.
 const FIRST_BYTE: f64 = 0.9;
+
+/// Timers whose lateness a generator notes in a second.
+const TIMERS: u64 = 100;
 
 /// Most of what an arrival may be late by, in microseconds.
 const LATE_US: u64 = 200;
@@ -49,7 +49,8 @@ impl Samples {
     /// Draws them.
     pub fn draw(arguments: &Arguments) -> Self {
         let endpoints = arguments.series.get().div_ceil(SERIES_OF_ENDPOINT);
-        let second = |seed| Dice(SplitMix64::seed_from_u64(seed)).second(endpoints);
+        let requests = arguments.requests.get();
+        let second = |seed| Dice(SplitMix64::seed_from_u64(seed)).second(endpoints, requests);
         Self {
             seconds: (0..SECONDS).map(second).collect(),
             intervals: RefCell::default(),
@@ -98,12 +99,14 @@ impl Dice {
         interval
     }
 
-    fn second(&mut self, endpoints: u32) -> Snapshot {
+    fn second(&mut self, endpoints: u32, requests: u64) -> Snapshot {
         let mut snapshot = Snapshot::default();
         for number in 0..endpoints {
             let name = format!("GET /shop/section-{number:02}/items");
             let median_us = MEDIAN_US * (1.0 + f64::from(number) / 10.0);
-            snapshot.endpoints.insert(name, self.endpoint(median_us));
+            snapshot
+                .endpoints
+                .insert(name, self.endpoint(median_us, requests));
         }
         snapshot.health.cpu_us = self.below(500_000);
         snapshot.health.cpu_available_us = 1_000_000;
@@ -111,7 +114,7 @@ impl Dice {
         snapshot.health.memory_bytes = 30 << 20;
         snapshot.health.sockets = 100;
         snapshot.health.users = 100;
-        for _ in 0..REQUESTS {
+        for _ in 0..TIMERS {
             let lag_us = self.below(LATE_US);
             snapshot.health.loop_lag_us.record(lag_us);
         }
@@ -119,14 +122,14 @@ impl Dice {
         snapshot
     }
 
-    fn endpoint(&mut self, median_us: f64) -> EndpointStats {
+    fn endpoint(&mut self, median_us: f64, requests: u64) -> EndpointStats {
         let mut stats = EndpointStats {
-            requests: REQUESTS,
-            body_bytes: REQUESTS * BODY_BYTES,
-            sent_bytes: REQUESTS * HEAD_BYTES,
+            requests,
+            body_bytes: requests * BODY_BYTES,
+            sent_bytes: requests * HEAD_BYTES,
             ..EndpointStats::default()
         };
-        for request in 0..REQUESTS {
+        for request in 0..requests {
             let code = match request % ERROR_EVERY {
                 0 => 500,
                 _ => 200,
@@ -199,7 +202,7 @@ mod tests {
                 stats.service_us.count(),
                 stats.intended_us.count(),
             ];
-            assert_eq!((answered, times), (3 * REQUESTS, [3 * REQUESTS; 3]));
+            assert_eq!((answered, times), (300, [300; 3]));
         }
         let iterations = &snapshot.iterations;
         assert_eq!((iterations.started, iterations.dropped_total()), (7, 2));

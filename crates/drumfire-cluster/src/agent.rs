@@ -537,7 +537,7 @@ impl AgentMachine {
 
     /// Sends what is due of the snapshots; drained is who has numbered its last.
     fn flush(&mut self, now_ns: u64, outputs: &mut Vec<AgentOutput>) {
-        let due = self.outbox.due(now_ns);
+        let due = self.outbox.due(now_ns, self.interval_ns);
         outputs.extend(due.into_iter().map(AgentOutput::SendSnapshot));
         if let (AgentPhase::Draining, Some(last)) = (&self.phase, self.outbox.last_number()) {
             self.enter(AgentPhase::Drained {

@@ -16,8 +16,8 @@ pub const MAX_IN_FLIGHT: usize = 8;
 /// Most snapshots that wait; more are merged with their neighbours.
 pub const MAX_WAITING: usize = 32;
 
-/// Between two attempts to send the same snapshot.
-pub const RESEND_NS: u64 = 1_000_000_000;
+/// So long after the next heartbeat, whose answer acknowledges it, a snapshot is sent again.
+pub const RESEND_NS: u64 = 500_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -83,9 +83,10 @@ impl Outbox {
         }
     }
 
-    /// What is to be sent now: what is new, and when nothing was acknowledged for long, everything under way.
-    pub(crate) fn due(&mut self, now_ns: u64) -> Vec<Arc<NumberedSnapshot>> {
-        let again = now_ns.saturating_sub(self.sent_at_ns) >= RESEND_NS;
+    /// What is to be sent now: what is new, and when nothing was acknowledged for long, everything under way. Heartbeats
+    /// are `interval_ns` apart.
+    pub(crate) fn due(&mut self, now_ns: u64, interval_ns: u64) -> Vec<Arc<NumberedSnapshot>> {
+        let again = now_ns.saturating_sub(self.sent_at_ns) >= interval_ns + RESEND_NS;
         let mut due: Vec<_> = match again {
             true => self.in_flight.iter().cloned().collect(),
             false => Vec::new(),
@@ -162,7 +163,7 @@ mod tests {
             let (mut received, mut expected) = (Vec::<Arc<NumberedSnapshot>>::new(), Snapshot::default());
             let (mut now_ns, mut n) = (0, 0);
             let mut deliver = |outbox: &mut Outbox, now_ns| {
-                for numbered in outbox.due(now_ns) {
+                for numbered in outbox.due(now_ns, 0) {
                     if numbered.number == received.len() as u64 {
                         received.push(numbered);
                     }
