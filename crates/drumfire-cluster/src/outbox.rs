@@ -27,8 +27,15 @@ pub(crate) struct Outbox {
     to_ns: u64,
     ended: bool,
     waiting: VecDeque<Waiting>,
-    in_flight: VecDeque<Arc<NumberedSnapshot>>,
-    sent_at_ns: u64,
+    in_flight: VecDeque<Sent>,
+}
+
+/// A snapshot under way.
+#[derive(Debug)]
+struct Sent {
+    snapshot: Arc<NumberedSnapshot>,
+    /// When it was sent last.
+    at_ns: u64,
 }
 
 #[derive(Debug)]
@@ -48,7 +55,6 @@ impl Outbox {
             ended: false,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
-            sent_at_ns: 0,
         }
     }
 
@@ -77,30 +83,34 @@ impl Outbox {
         while self
             .in_flight
             .front()
-            .is_some_and(|first| first.number < before)
+            .is_some_and(|first| first.snapshot.number < before)
         {
             self.in_flight.pop_front();
         }
     }
 
-    /// What is to be sent now: what is new, and when nothing was acknowledged for long, everything under way. Heartbeats
-    /// are `interval_ns` apart.
+    /// What is to be sent now: what is new, and everything under way when the first of it should have been acknowledged.
+    /// Heartbeats are `interval_ns` apart.
     pub(crate) fn due(&mut self, now_ns: u64, interval_ns: u64) -> Vec<Arc<NumberedSnapshot>> {
-        let again = now_ns.saturating_sub(self.sent_at_ns) >= interval_ns + RESEND_NS;
-        let mut due: Vec<_> = match again {
-            true => self.in_flight.iter().cloned().collect(),
-            false => Vec::new(),
-        };
+        let mut due = Vec::new();
+        let first = self.in_flight.front();
+        let unheard_ns = first.map_or(0, |first| now_ns.saturating_sub(first.at_ns));
+        if unheard_ns >= interval_ns + RESEND_NS {
+            for sent in &mut self.in_flight {
+                sent.at_ns = now_ns;
+                due.push(Arc::clone(&sent.snapshot));
+            }
+        }
         while self.in_flight.len() < MAX_IN_FLIGHT {
             let Some(waiting) = self.waiting.pop_front() else {
                 break;
             };
-            let numbered = Arc::new(self.number(waiting));
-            self.in_flight.push_back(Arc::clone(&numbered));
-            due.push(numbered);
-        }
-        if !due.is_empty() {
-            self.sent_at_ns = now_ns;
+            let snapshot = Arc::new(self.number(waiting));
+            due.push(Arc::clone(&snapshot));
+            self.in_flight.push_back(Sent {
+                snapshot,
+                at_ns: now_ns,
+            });
         }
         due
     }
