@@ -99,6 +99,13 @@ def stop(child, patience_s=5):
         child.wait()
 
 
+def kill(child):
+    """Ends a program that was started here, and what it started, at once."""
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
 def tree_rss_bytes(pid):
     """The sum of the largest resident sets that the live processes of a tree had so far."""
     total, waiting = 0, [pid]
@@ -113,6 +120,12 @@ def tree_rss_bytes(pid):
         except (FileNotFoundError, ProcessLookupError):
             continue
     return total
+
+
+def rss_bytes(pid):
+    """The resident set of a live process now."""
+    pages = int((Path("/proc") / str(pid) / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_s(pid):

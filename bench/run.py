@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Drumfire and its peers, and judges Drumfire's goals: `make bench`, or
 
-    python3 bench/run.py [cost] [users] [pacing] [stall] [saturation] [skew] [--write-docs]
+    python3 bench/run.py [cost] [users] [pacing] [stall] [saturation] [skew] [cluster] [--write-docs]
 
 Each benchmark prints a table and writes bench/results/NAME.json; with --write-docs it also renews
 its figures in docs/benchmarks.md. Python's standard library is all it needs. The exit code is 1
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cluster
 import cost
 import install
 import pacing
@@ -32,7 +33,11 @@ BENCHMARKS = {
     "stall": stall.measure,
     "saturation": saturation.measure,
     "skew": skew.measure,
+    "cluster": cluster.measure,
 }
+
+# Those that measure Drumfire alone: no peer is installed for them.
+ALONE = {"saturation", "skew", "cluster"}
 
 
 def main():
@@ -41,11 +46,14 @@ def main():
     os.sched_setaffinity(0, {process.SERVER_CORE})
     process.urgent = options.urgent
     options.drumfire = str(options.drumfire.resolve()) if options.drumfire else built()
-    if not options.no_install:
+    chosen = options.benchmarks or list(BENCHMARKS)
+    if "cluster" in chosen and not options.agents_binary:
+        options.agents_binary = simulated_agents()
+    if not options.no_install and not ALONE.issuperset(chosen):
         for name, reason in install.everything().items():
             print(f"skipped: {name} cannot be had: {reason}", flush=True)
     passed = True
-    for name in options.benchmarks or BENCHMARKS:
+    for name in chosen:
         report = publish.Report(name)
         BENCHMARKS[name](report, options)
         report.finish(options.write_docs)
@@ -57,6 +65,9 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("benchmarks", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--drumfire", type=Path, help="the binary; as `make release` builds it if not given")
+    parser.add_argument(
+        "--agents-binary", type=Path, help="for cluster: the simulated agents; built if not given"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (3)")
     parser.add_argument("--seconds", type=float, default=6, help="length of one run of cost (6)")
     parser.add_argument("--connections", type=numbers, help="for cost, such as 10,100")
@@ -92,6 +103,15 @@ def built():
     subprocess.run(["make", "release"], cwd=project, check=True)
     folder = Path(os.environ.get("CARGO_TARGET_DIR", project / "target"))
     return str((project / folder / "dist" / "drumfire").resolve())
+
+
+def simulated_agents():
+    """Builds the program that simulates agents."""
+    project = publish.PROJECT
+    command = ["cargo", "build", "--release", "--locked", "-p", "drumfire-bench-agents"]
+    subprocess.run(command, cwd=project, check=True)
+    folder = Path(os.environ.get("CARGO_TARGET_DIR", project / "target"))
+    return (project / folder / "release" / "drumfire-bench-agents").resolve()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,12 @@ def open_load(url, rate, duration_s, pool=None):
     return {"config": config, "scenarios": [{"flow": [{"get": {"url": "/"}}]}]}
 
 
+def counted_load(url, users, duration_s):
+    """So many users with one GET each, evenly over `duration_s`."""
+    config = {"target": url, "phases": [{"duration": duration_s, "arrivalCount": users}]}
+    return {"config": config, "scenarios": [{"flow": [{"get": {"url": "/"}}]}]}
+
+
 def write(folder, script):
     """Writes the script where both can read it."""
     path = folder / "script.json"

@@ -1,16 +1,21 @@
 """The servers that the load goes to, pinned to a core of their own, and what they counted."""
 
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
 import process
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "scripts"))
+import tools  # noqa: E402
 
 READY_S = 10
 
@@ -47,6 +52,31 @@ class Target:
 
     def __exit__(self, *_):
         process.stop(self.child)
+
+
+class Broker:
+    """A nats-server with JetStream, for a cluster on this host."""
+
+    def __init__(self, cores=(process.SERVER_CORE,)):
+        self.folder = tempfile.TemporaryDirectory(prefix="drumfire-bench-")
+        port = free_port()
+        self.url = f"nats://127.0.0.1:{port}"
+        command = [nats_server(), "--jetstream", "--store_dir", self.folder.name]
+        self.child = process.start([*command, "--addr", "127.0.0.1", "--port", port], cores)
+        self.pid = self.child.pid
+        wait_for(port, self.child)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        process.stop(self.child)
+        self.folder.cleanup()
+
+
+def nats_server():
+    """The one that is named, or the one that the tests install."""
+    return os.environ.get("DRUMFIRE_NATS_SERVER") or tools.nats_server()
 
 
 class Nginx:
