@@ -13,6 +13,7 @@ mod exit_codes;
 mod loadstrike;
 mod merging;
 mod pods;
+mod preconnect;
 mod quick;
 mod reports;
 mod signals;
