@@ -140,7 +140,7 @@ impl Agent {
                 self.link.snapshot(&snapshot).await;
             }
             AgentOutput::Fetch(digest) => self.fetch(digest),
-            AgentOutput::Prepare => return Some(AgentInput::Prepared(Ok(()))),
+            AgentOutput::Prepare { .. } => return Some(AgentInput::Prepared(Ok(()))),
             AgentOutput::WarmUp { .. } => return Some(AgentInput::WarmedUp),
             AgentOutput::Start { start_ns } => self.start_ns = Some(start_ns),
             AgentOutput::Epoch(epoch) => self.engine.epoch(epoch),

@@ -30,6 +30,7 @@ pub mod pattern;
 pub mod payload;
 pub mod phases;
 mod plan;
+mod prepare;
 mod program;
 pub mod response;
 pub mod script;

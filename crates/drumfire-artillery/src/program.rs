@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use drumfire_engine::{
-    Iteration, IterationFuture, Program, ProgramError, ProgramHealth, Shard, ShardProgram,
-    VirtualUser,
+    Iteration, IterationFuture, PreparingFuture, Program, ProgramError, ProgramHealth, Shard,
+    ShardProgram, VirtualUser,
 };
 use drumfire_metrics::{CounterId, Recorder};
+use drumfire_plan::Share;
 use drumfire_protocols::{Client, ClientConfig, Connections, RequestBytes, Timeouts};
 use drumfire_reactor::{Part, now, will_touch};
 use serde_json::{Map, Value};
@@ -18,6 +19,7 @@ use crate::capture::CompileError;
 use crate::endpoint::{Endpoint, intern};
 use crate::flow::{Operation, flatten};
 use crate::judge::Judge;
+use crate::prepare::prepare;
 use crate::script::{Request, Scenario, Script, Step, StepKind};
 use crate::send::SendableRequest;
 use crate::session::Session;
@@ -36,6 +38,7 @@ pub struct ArtilleryProgram {
     test_id: String,
     seed: u64,
     unix_now_s: i64,
+    preconnect: u32,
 }
 
 impl ArtilleryProgram {
@@ -57,6 +60,15 @@ impl ArtilleryProgram {
             test_id,
             seed,
             unix_now_s,
+            preconnect: 0,
+        }
+    }
+
+    /// The same with so many connections to the script's target opened before the start, over all processes and shards.
+    pub fn preconnecting(self, connections: u32) -> Self {
+        ArtilleryProgram {
+            preconnect: connections,
+            ..self
         }
     }
 
@@ -111,6 +123,8 @@ pub(crate) struct ShardScript {
     pub(crate) expect_lines_left: Cell<u32>,
     pub(crate) descriptors_exhausted: Cell<u64>,
     pub(crate) ports_exhausted: Cell<u64>,
+    /// Connections that all shards of all processes open before the start.
+    pub(crate) preconnect: u32,
     weight_total: u64,
     /// Seconds since 1970 at the zero of the reactor's clock.
     unix_zero_s: i64,
@@ -147,6 +161,7 @@ impl ShardScript {
             expect_lines_left: Cell::new(EXPECT_LINES_LIMIT),
             descriptors_exhausted: Cell::default(),
             ports_exhausted: Cell::default(),
+            preconnect: program.preconnect,
             unix_zero_s: program.unix_now_s - (now() / 1_000_000_000) as i64,
             script,
             shard,
@@ -275,6 +290,10 @@ impl ShardProgram for OpenScript {
             descriptors_exhausted: self.0.descriptors_exhausted.get(),
             ports_exhausted: self.0.ports_exhausted.get(),
         }
+    }
+
+    fn prepare(&self, ahead: Option<Share>) -> PreparingFuture<'_> {
+        Box::pin(prepare(&self.0, ahead))
     }
 }
 

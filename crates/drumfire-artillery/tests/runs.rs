@@ -3,7 +3,7 @@
 use drumfire_artillery::files::Files;
 use drumfire_artillery::load::{LoadOptions, load};
 use drumfire_artillery::{ArtilleryProgram, Section, plan};
-use drumfire_engine::{Control, Event, Program, Settings, Tenure, run};
+use drumfire_engine::{Control, Event, Program, RunError, Settings, Tenure, run};
 use drumfire_metrics::{NamedMetrics, Summary};
 use drumfire_plan::Share;
 use drumfire_protocols::{AllowedHost, AllowedTarget, AllowedTargets, ClientConfig};
@@ -26,6 +26,19 @@ fn run_script(target: &str, phase: &str, config: &str, rest: &str) -> Ran {
 
 /// The same with clients that are set so.
 fn run_by(client: ClientConfig, target: &str, phase: &str, config: &str, rest: &str) -> Ran {
+    let ran = run_preconnecting(0, client, target, phase, config, rest);
+    ran.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same with so many connections opened before the start.
+fn run_preconnecting(
+    preconnect: u32,
+    client: ClientConfig,
+    target: &str,
+    phase: &str,
+    config: &str,
+    rest: &str,
+) -> Result<Ran, RunError> {
     let script = format!("config:\n  target: {target}\n  phases: [{phase}]\n{config}\n{rest}\n");
     let files: BTreeMap<String, Arc<[u8]>> =
         [("s.yml".to_owned(), script.into_bytes().into())].into();
@@ -45,6 +58,7 @@ fn run_by(client: ClientConfig, target: &str, phase: &str, config: &str, rest: &
     let new = |before| {
         let (script, client) = (script.clone(), client.clone());
         ArtilleryProgram::new(script, client, before, "t".into(), 1, 1_700_000_000)
+            .preconnecting(preconnect)
     };
     let before = new(serde_json::Map::new()).run_section(Section::Before, &Control::default());
     let program: Arc<dyn Program> = Arc::new(new(before.unwrap().variables));
@@ -53,11 +67,15 @@ fn run_by(client: ClientConfig, target: &str, phase: &str, config: &str, rest: &
         grace_after_end: Some(Duration::from_secs(10)),
         grace_after_stop: Duration::ZERO,
         max_duration: None,
+        ahead: Some(Share::whole()),
+        prepare_limit: Duration::from_secs(60),
     };
     let mut lines = Vec::new();
     let mut observer = |event: &Event, _: &Summary| {
-        if let Event::Log(line) = event {
-            lines.push(line.clone());
+        match event {
+            Event::Log(line) => lines.push(line.clone()),
+            Event::Warning(line) => lines.push(format!("warning: {line}")),
+            _ => {}
         }
         None
     };
@@ -70,8 +88,8 @@ fn run_by(client: ClientConfig, target: &str, phase: &str, config: &str, rest: &
         &control,
         &mut observer,
     );
-    let metrics = NamedMetrics::of(&outcome.unwrap().summary.total);
-    Ran { metrics, lines }
+    let metrics = NamedMetrics::of(&outcome?.summary.total);
+    Ok(Ran { metrics, lines })
 }
 
 fn counters(ran: &Ran, prefixes: &[&str]) -> Vec<(String, u64)> {
@@ -399,5 +417,67 @@ fn an_expression_that_is_none_is_refused_with_its_place() {
             .place()
             .unwrap_or_else(|| panic!("{error} has no place"));
         assert_eq!((file, span.line), ("s.yml", place), "{flow}: {error}");
+    }
+}
+
+#[test]
+fn connections_opened_before_the_start_are_the_first_that_users_have() {
+    let rest = "scenarios: [{flow: [{get: {url: /}}, {get: {url: /}}]}]";
+    let full = "warning: not all connections are opened before the start: http.pool takes no more than 1 here";
+    // Connections asked for, the script's http, all that the target saw, those opened ahead and in the run, what is said.
+    type Case<'a> = (u32, &'a str, u64, &'a [(&'a str, u64)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
+        (0, "", 3, &[("drumfire.connections", 3)], &[]),
+        (
+            2,
+            "",
+            3,
+            &[("drumfire.connections", 1), ("drumfire.preconnected", 2)],
+            &[],
+        ),
+        (5, "", 5, &[("drumfire.preconnected", 5)], &[]),
+        (
+            5,
+            "  http: {pool: 2}",
+            2,
+            &[("drumfire.preconnected", 2)],
+            &[full],
+        ),
+    ];
+    for (preconnect, http, seen, counted, said) in cases {
+        let target = TestTarget::start().unwrap();
+        let url = target.url();
+        let client = ClientConfig::default();
+        let ran = run_preconnecting(*preconnect, client, &url, THREE, http, rest);
+        let ran = ran.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(target.stats().connections, *seen, "{preconnect} {http}");
+        let names = ["drumfire.connections", "drumfire.preconnected", "errors"];
+        let found = counters(&ran, &names);
+        let found: Vec<(&str, u64)> = found.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        assert_eq!(found, *counted);
+        assert_eq!(ran.lines, *said);
+        assert_eq!(ran.metrics.counters["http.codes.200"], 6);
+    }
+}
+
+#[test]
+fn a_target_that_nobody_can_be_connected_to_begins_no_run() {
+    for (target, message) in [
+        (
+            "http://127.0.0.1:1",
+            "cannot prepare the program: open 1 connections to http://127.0.0.1:1 before the start: ECONNREFUSED after 0 of them\n\
+             hint: is the target up, can this machine reach it, and does it take so many connections?",
+        ),
+        (
+            "'/here'",
+            "cannot prepare the program: open connections before the start: the script has no target with a host\n\
+             hint: set config.target",
+        ),
+    ] {
+        let rest = "scenarios: [{flow: [{get: {url: 'http://127.0.0.1:1/'}}]}]";
+        let client = ClientConfig::default();
+        let ran = run_preconnecting(1, client, target, THREE, "", rest);
+        let error = ran.err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some(message));
     }
 }

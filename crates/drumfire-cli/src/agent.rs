@@ -141,6 +141,10 @@ fn show(news: &AgentNews) -> bool {
             print(&format!("{line}\n"));
             return false;
         }
+        AgentNews::Warning(line) => {
+            words::warn(line, None);
+            return false;
+        }
         AgentNews::Phase(phase) => phase,
     };
     let line = match phase {

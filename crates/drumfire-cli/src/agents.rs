@@ -48,7 +48,8 @@ impl ScriptLoader {
             ..client::config(&script, &self.load, http2)?
         };
         let before = bundle.run.before;
-        let program = ArtilleryProgram::new(script, client, before, test_id, seed, facts::now_s());
+        let program = ArtilleryProgram::new(script, client, before, test_id, seed, facts::now_s())
+            .preconnecting(bundle.run.preconnect);
         let grace = bundle.run.graceful_stop_ms.map(Duration::from_millis);
         let own = self.load.settings();
         Ok(Loaded {
@@ -131,6 +132,7 @@ fn take_part(
 fn show(name: &str, news: &AgentNews) {
     match news {
         AgentNews::Log(line) => print(&format!("{line}\n")),
+        AgentNews::Warning(line) => words::warn(&format!("{name}: {line}"), None),
         AgentNews::Phase(AgentPhase::Failed(reason)) => {
             words::tell(&format!("{name}: cannot {reason}\n"));
         }

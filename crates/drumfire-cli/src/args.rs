@@ -12,12 +12,15 @@ use crate::{
 use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use drumfire_engine::Settings;
+use drumfire_plan::Share;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How long running iterations may go on after a stop, unless told otherwise.
 const GRACE_AFTER_STOP: Duration = Duration::from_secs(30);
+/// How long names and connections may take before the start.
+const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Puts load on a service and tells the truth about what it measured
 #[derive(Debug, Parser)]
@@ -127,6 +130,8 @@ impl LoadArguments {
             grace_after_end: self.graceful_stop,
             grace_after_stop: self.graceful_stop.unwrap_or(GRACE_AFTER_STOP),
             max_duration: self.max_duration,
+            ahead: Some(Share::whole()),
+            prepare_limit: PREPARE_LIMIT,
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Bundle {
 pub struct RunOptions {
     /// Whether requests speak HTTP/2, whatever the script says.
     pub http2: bool,
+    /// How many connections all agents together open before the start.
+    #[serde(default)]
+    pub preconnect: u32,
     /// How long running iterations may go on once the load has ended or was stopped, in milliseconds.
     pub graceful_stop_ms: Option<u64>,
     /// The places of the only scenarios that are picked; all where it is none.
@@ -290,6 +293,7 @@ mod tests {
             },
             run: RunOptions {
                 http2: true,
+                preconnect: 20,
                 graceful_stop_ms: Some(5),
                 scenarios: Some(vec![1]),
                 coordinator_scenarios: Some(vec![0]),

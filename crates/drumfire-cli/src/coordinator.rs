@@ -67,6 +67,7 @@ impl CoordinatorArguments {
                 local_ip: Vec::new(),
             },
             http2: self.http2,
+            preconnect: test.preconnect,
             agents: None,
             verdict: VerdictArguments {
                 strict: test.strict,

@@ -68,8 +68,10 @@ impl View for Lines {
         if let Some(text) = self.text(event, summary) {
             print(&text);
         }
-        if let Event::Stopping(reason) = event {
-            words::tell(&format!("{}\n", stopping(*reason)));
+        match event {
+            Event::Stopping(reason) => words::tell(&format!("{}\n", stopping(*reason))),
+            Event::Warning(line) => words::warn(line, None),
+            _ => {}
         }
     }
 }

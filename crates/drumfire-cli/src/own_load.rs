@@ -1,7 +1,7 @@
 //! The load of the scenarios that a coordinator runs itself, beside that of its agents: a run on one machine that begins at
 //! the instant at which theirs does, reports into the same summary, and is scaled and stopped with them.
 
-use crate::facts;
+use crate::{facts, words};
 use anyhow::Context;
 use drumfire_cluster::{Epoch as ClusterEpoch, Epochs, Member, NumberedSnapshot, Slot, scaled};
 use drumfire_engine::{
@@ -66,8 +66,11 @@ impl OwnLoad {
             settings,
         } = own;
         let (tenure, control) = (Tenure::of(Share::whole()), Control::default());
-        let prepared = prepare(&plan, &tenure, &program, &settings, &control)
+        let mut prepared = prepare(&plan, &tenure, &program, &settings, &control)
             .context("prepare the coordinator's own scenarios")?;
+        for warning in prepared.take_warnings() {
+            words::warn(&warning, None);
+        }
         let member = Member::new(NAME, 0);
         let (start, started) = channel();
         let (sender, news) = channel();

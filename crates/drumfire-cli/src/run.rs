@@ -38,6 +38,9 @@ pub struct RunArguments {
     /// Speak HTTP/2: over TLS where the target agrees, over plain TCP always
     #[arg(long, help_heading = "Load")]
     pub http2: bool,
+    /// Open this many connections to the target before the run starts, for the first users that need one
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Load")]
+    pub preconnect: u32,
     /// Share the load between this many agents in this process, as agents on many machines would
     #[arg(long, value_name = "N", help_heading = "Load")]
     pub agents: Option<NonZeroU32>,
@@ -227,7 +230,7 @@ impl Run<'_> {
         let failed = match failure {
             Some(reason) => {
                 let code = Exit::AgentsFailed.code();
-                words::tell(&format!("run failed: {reason} (exit code {code})\n"));
+                words::tell(&words::failed(&reason, code));
                 Exit::AgentsFailed
             }
             None => Exit::Passed,
@@ -247,6 +250,7 @@ impl Run<'_> {
         let bundle = self.bundle.as_ref().map(|bundle| Bundle {
             run: RunOptions {
                 http2: arguments.http2,
+                preconnect: arguments.preconnect,
                 graceful_stop_ms: arguments
                     .load
                     .graceful_stop
@@ -294,6 +298,8 @@ impl Run<'_> {
             settings: Settings {
                 // The coordinator ends both.
                 max_duration: None,
+                // Only agents have a part of what is asked for.
+                ahead: None,
                 grace_after_end: load.graceful_stop.or(drain_timeout),
                 ..load.settings()
             },
@@ -347,7 +353,8 @@ impl Run<'_> {
             self.facts.run_id.clone(),
             seed,
             facts::now_s(),
-        ))
+        )
+        .preconnecting(self.arguments.preconnect))
     }
 
     /// Runs a section and prints its lines.

@@ -63,6 +63,7 @@ impl Screen {
     fn show(&mut self, event: &Event, summary: &Summary) -> io::Result<()> {
         match event {
             Event::Log(line) => return self.above(line),
+            Event::Warning(line) => return self.above(&format!("warning: {line}")),
             Event::Finished => return self.clear(),
             Event::Interval => {
                 let interval = summary.timeline.last().cloned();

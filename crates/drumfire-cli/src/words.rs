@@ -35,6 +35,14 @@ pub fn error(error: &Error) -> String {
     out
 }
 
+/// Why a run has failed, with the code to end with, then its hints.
+pub fn failed(reason: &str, code: impl std::fmt::Display) -> String {
+    match reason.split_once('\n') {
+        Some((reason, hints)) => format!("run failed: {reason} (exit code {code})\n{hints}\n"),
+        None => format!("run failed: {reason} (exit code {code})\n"),
+    }
+}
+
 /// What is worth a word about settings.
 pub fn warn_setting(warning: &Warning) {
     warn(&warning.message, warning.hint.as_deref());
@@ -77,6 +85,16 @@ mod tests {
             "error: write report out.json: permission denied\n\
              hint: give another file\nhint: look at the folder\n"
         );
+    }
+
+    #[test]
+    fn the_reason_of_a_failed_run_is_one_line_and_its_hints_follow() {
+        for (reason, said) in [
+            ("no agents", "run failed: no agents (exit code 7)\n"),
+            ("no\nhint: yes", "run failed: no (exit code 7)\nhint: yes\n"),
+        ] {
+            assert_eq!(failed(reason, 7), said);
+        }
     }
 
     #[test]

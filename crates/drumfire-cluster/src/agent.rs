@@ -87,8 +87,11 @@ pub enum AgentOutput {
     SendSnapshot(Arc<NumberedSnapshot>),
     /// Fetch the bundle with this digest; answer with [`AgentInput::Bundle`].
     Fetch(Digest),
-    /// Compile, allocate, resolve, connect; answer with [`AgentInput::Prepared`].
-    Prepare,
+    /// Compile, open shards, resolve, connect; answer with [`AgentInput::Prepared`].
+    Prepare {
+        /// Its part of what all agents make ready together, such as open connections; none: nothing of that.
+        share: Option<Share>,
+    },
     /// Run a part of the load that does not count; answer with [`AgentInput::WarmedUp`].
     WarmUp {
         /// When, by the agent's clock.
@@ -166,6 +169,8 @@ pub struct AgentMachine {
     newest: (u64, u64),
     clock: ClockSamples,
     bundle: Option<Digest>,
+    /// Its part of what all make ready before the start.
+    ahead: Option<Share>,
     prepared: bool,
     warmed_up: bool,
     start_ns: Option<u64>,
@@ -208,6 +213,7 @@ impl AgentMachine {
             newest: (0, 0),
             clock: ClockSamples::default(),
             bundle: None,
+            ahead: None,
             prepared: false,
             warmed_up: false,
             start_ns: None,
@@ -367,10 +373,15 @@ impl AgentMachine {
 
     fn obey(&mut self, order: Order, outputs: &mut Vec<AgentOutput>) {
         match (order, &self.phase) {
-            (Order::Prepare { bundle }, AgentPhase::Announced) => {
-                self.bundle = Some(bundle);
-                self.enter(AgentPhase::Fetching);
-                outputs.push(AgentOutput::Fetch(bundle));
+            (Order::Prepare { bundle, share }, AgentPhase::Announced) => {
+                match share.map(|share| share.share()).transpose() {
+                    Err(error) => self.fail(format!("take a share of what is prepared: {error}")),
+                    Ok(share) => {
+                        (self.bundle, self.ahead) = (Some(bundle), share);
+                        self.enter(AgentPhase::Fetching);
+                        outputs.push(AgentOutput::Fetch(bundle));
+                    }
+                }
             }
             (
                 Order::WarmUp {
@@ -490,7 +501,8 @@ impl AgentMachine {
             (Err(reason), _) => self.fail(format!("fetch the bundle: {reason}")),
             (Ok(found), Some(expected)) if found == expected => {
                 self.enter(AgentPhase::Preparing);
-                outputs.push(AgentOutput::Prepare);
+                let share = self.ahead.take();
+                outputs.push(AgentOutput::Prepare { share });
             }
             (Ok(found), _) => {
                 self.fail(format!("the bundle is another one: its digest is {found}"))

@@ -15,13 +15,13 @@ use crate::epochs::{Epoch, Epochs};
 use crate::lease::LockId;
 use crate::ledger::{Balance, Ledger};
 use crate::member::Member;
-use crate::messages::{Command, Directive, Heartbeat, NumberedSnapshot, Phase, Reply};
+use crate::messages::{Command, Directive, Heartbeat, NumberedSnapshot, Phase, Reply, ShareOf};
 use crate::proposal::Proposal;
 use crate::record::Fact;
 use crate::roster::{Entry, Heard, LeaseState, Roster};
 use crate::scale::AS_PLANNED_PERMILLE;
 use crate::settings::Settings;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// So many members may each make a coordinator think about all of them when they are heard; more wait until it is due.
@@ -150,6 +150,8 @@ pub struct CoordinatorMachine {
     until_ns: u64,
     /// How many armed agents are waited for.
     needed: usize,
+    /// The parts of what agents make ready before the start, of those that were there when they were asked to prepare.
+    ahead: BTreeMap<Member, ShareOf>,
     warm_up: Option<before::WarmUpRound>,
     warmed_up: bool,
     start_ns: Option<u64>,
@@ -203,6 +205,7 @@ impl CoordinatorMachine {
             outage_ns: 0,
             push_backs: 0,
             permille: AS_PLANNED_PERMILLE,
+            ahead: BTreeMap::new(),
             warm_up: None,
             warmed_up: false,
             start_ns: None,

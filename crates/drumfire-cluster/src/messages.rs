@@ -59,7 +59,7 @@ pub enum AgentPhase {
     Announced,
     /// It fetches the bundle.
     Fetching,
-    /// It compiles the script, allocates users, opens connections.
+    /// It compiles the script, opens its shards, looks up names, opens connections where asked.
     Preparing,
     /// It is ready to start.
     Armed {
@@ -144,6 +144,8 @@ pub enum Order {
     Prepare {
         /// The bundle.
         bundle: Digest,
+        /// The agent's part of what all make ready together, such as open connections; none for one that came later.
+        share: Option<ShareOf>,
     },
     /// Run a part of the load that does not count, then be armed again.
     WarmUp {

@@ -9,6 +9,10 @@ use drumfire_metrics::Snapshot;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const BUNDLE: Digest = Digest([1; 32]);
+const PREPARE: Order = Order::Prepare {
+    bundle: BUNDLE,
+    share: None,
+};
 /// The coordinator's clock is so far ahead.
 const AHEAD_NS: u64 = 500 * SECOND_NS;
 
@@ -62,7 +66,7 @@ impl Bench {
     fn running() -> Self {
         let mut bench = Self::new();
         for _ in 0..MIN_ECHOES {
-            let directive = bench.directive(Order::Prepare { bundle: BUNDLE });
+            let directive = bench.directive(PREPARE);
             bench.hear(directive);
         }
         bench.take(AgentInput::Bundle(Ok(BUNDLE)));
@@ -128,9 +132,9 @@ fn directives_of_others_and_older_ones_change_nothing() {
     let mut bench = Bench::new();
     let for_another = Directive {
         to: Member::new("a", 2),
-        ..bench.directive(Order::Prepare { bundle: BUNDLE })
+        ..bench.directive(PREPARE)
     };
-    let old = bench.directive(Order::Prepare { bundle: BUNDLE });
+    let old = bench.directive(PREPARE);
     let new = bench.directive(Order::Wait);
     bench.hear(for_another);
     bench.hear(new);
@@ -139,7 +143,7 @@ fn directives_of_others_and_older_ones_change_nothing() {
     let of_a_later_term = Directive {
         term: 2,
         number: 1,
-        ..bench.directive(Order::Prepare { bundle: BUNDLE })
+        ..bench.directive(PREPARE)
     };
     bench.hear(of_a_later_term);
     assert_eq!(bench.machine.phase(), &AgentPhase::Fetching);

@@ -194,6 +194,31 @@ fn a_quorum_is_enough_when_the_deadline_is_over() {
 }
 
 #[test]
+fn who_is_asked_to_prepare_has_a_part_and_who_comes_later_has_none() {
+    let mut desk = Desk::new();
+    let asked = |outputs: &[Output], of: &str| {
+        let orders = outputs.iter().filter_map(|output| match output {
+            Output::Send(directive) if *directive.to.agent == *of => Some(directive.order.clone()),
+            _ => None,
+        });
+        let order = orders.last().expect("it is told something");
+        let Order::Prepare { share, .. } = order else {
+            panic!("{order:?}");
+        };
+        share.map(|share| share.share().expect("a share").count_below(20))
+    };
+    desk.hear("a", 1, AgentPhase::Announced);
+    let mut strong = heartbeat("b", 1, AgentPhase::Announced);
+    strong.capacity = 3;
+    desk.take(Input::Heartbeat(strong));
+    let outputs = desk.hear("c", 1, AgentPhase::Announced);
+    let parts = ["a", "b", "c"].map(|name| asked(&outputs, name));
+    assert_eq!(parts, [Some(4), Some(12), Some(4)]);
+    let outputs = desk.hear("d", 1, AgentPhase::Announced);
+    assert_eq!(asked(&outputs, "d"), None);
+}
+
+#[test]
 fn all_agents_failing_alike_fail_the_run_at_once_and_by_name() {
     let mut desk = Desk::new();
     for name in ["a", "b", "c"] {

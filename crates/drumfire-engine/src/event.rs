@@ -6,6 +6,8 @@ use drumfire_metrics::{Snapshot, Summary};
 /// Something that happened in a run. Times are microseconds since the run's start.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// Something that a person should know before the start, found while the program got ready.
+    Warning(String),
     /// Every shard is ready and the load begins.
     Started,
     /// Every shard is awake at the start of the run.

@@ -23,8 +23,8 @@ mod walk;
 pub use control::{Control, StopReason};
 pub use event::{Event, Observer};
 pub use program::{
-    Iteration, IterationEnd, IterationFuture, Program, ProgramError, ProgramHealth, Seed, Shard,
-    ShardProgram, VirtualUser,
+    Iteration, IterationEnd, IterationFuture, PreparingFuture, Program, ProgramError,
+    ProgramHealth, Seed, Shard, ShardProgram, VirtualUser, Warnings,
 };
 pub use run::{Outcome, Prepared, RunError, Settings, prepare, run, run_simulated};
 pub use stages::{boundaries, stage_facts};

@@ -2,6 +2,7 @@
 //! and fast to run.
 
 use drumfire_metrics::Recorder;
+use drumfire_plan::Share;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,7 +31,20 @@ pub trait ShardProgram {
 
     /// What the program knows of the limits it has met.
     fn health(&self) -> ProgramHealth;
+
+    /// Makes ready, before the shard says that it is, what the load needs from its first instant on: names, connections.
+    /// `ahead` is this shard's part of what all shards of all processes make ready together; none: nothing of that.
+    /// Dropped before its end where the run is given up.
+    fn prepare(&self, _ahead: Option<Share>) -> PreparingFuture<'_> {
+        Box::pin(std::future::ready(Ok(Warnings::default())))
+    }
 }
+
+/// The future of getting ready.
+pub type PreparingFuture<'a> = Pin<Box<dyn Future<Output = Result<Warnings, ProgramError>> + 'a>>;
+
+/// What a person should know before the start, and what keeps no run from it; one line each.
+pub type Warnings = Vec<String>;
 
 /// A virtual user.
 pub trait VirtualUser {
@@ -120,7 +134,7 @@ pub struct ProgramHealth {
     pub ports_exhausted: u64,
 }
 
-/// Why a program cannot be opened on a shard.
+/// Why a program cannot be opened on a shard, or not get ready there.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ProgramError(pub String);

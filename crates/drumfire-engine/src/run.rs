@@ -4,14 +4,15 @@ use crate::aggregate::Aggregate;
 use crate::control::{Control, StopReason};
 use crate::event::{Event, Observer};
 use crate::health::resident_bytes;
-use crate::program::Program;
-use crate::shard::{Assignment, Graces, Message, shard_main};
+use crate::program::{Program, Warnings};
+use crate::shard::{Assignment, Graces, Message, Preparation, shard_main};
 use crate::stages::{boundaries, stage_facts};
 use crate::tenure::{Tenure, Terms};
 use crate::users;
 use drumfire_metrics::{Interval, Snapshot, Summary};
-use drumfire_plan::{Load, Plan};
+use drumfire_plan::{Load, Plan, Share};
 use drumfire_reactor::{Reactor, now};
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,6 +39,10 @@ pub struct Settings {
     pub grace_after_stop: Duration,
     /// Longest run; then it is stopped as if asked to.
     pub max_duration: Option<Duration>,
+    /// This process's part of what all processes of a run make ready before its start (connections, say); none: nothing.
+    pub ahead: Option<Share>,
+    /// How long it may take to get ready; then the run does not begin.
+    pub prepare_limit: Duration,
 }
 
 /// What a run came to.
@@ -61,7 +66,7 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
-    /// The program could not be opened.
+    /// The program could not be opened or prepared.
     #[error("cannot prepare the program: {0}")]
     Program(String),
 }
@@ -96,12 +101,13 @@ pub fn run_simulated(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RunError> {
     let run = Run::new(plan, tenure, control, true);
-    Ok(run
-        .prepare(program, settings)?
-        .start(START_LEAD_NS, observer))
+    let prepared = run.prepare(program, settings)?;
+    let start_ns = prepared.ready_ns + START_LEAD_NS;
+    Ok(prepared.start(start_ns, observer))
 }
 
-/// Starts the shards, on each of which the program is opened, and waits until all are ready for [`Prepared::start`].
+/// Starts the shards, on each of which the program is opened and prepared, and waits until all are ready for
+/// [`Prepared::start`].
 ///
 /// # Errors
 /// As [`run`].
@@ -121,9 +127,17 @@ pub struct Prepared {
     shards: NonZeroU32,
     threads: Vec<ShardThread>,
     messages: Receiver<Message>,
+    /// When the last shard was ready, on its clock.
+    ready_ns: u64,
+    warnings: Warnings,
 }
 
 impl Prepared {
+    /// What a person should know before the start; [`Prepared::start`] tells its observer what was not taken.
+    pub fn take_warnings(&mut self) -> Warnings {
+        std::mem::take(&mut self.warnings)
+    }
+
     /// Starts at `start_ns` of [`drumfire_reactor::now`] and runs to the end or to the stop, telling `observer` what
     /// happens. Blocks the caller, whose thread carries no load.
     pub fn start(self, start_ns: u64, observer: &mut dyn Observer) -> Outcome {
@@ -132,7 +146,12 @@ impl Prepared {
             shards,
             threads,
             messages,
+            ready_ns: _,
+            warnings,
         } = self;
+        for warning in warnings {
+            run.tell(observer, &Event::Warning(warning));
+        }
         run.plan_facts();
         let begin = |thread: ShardThread| thread.begin(start_ns);
         let joined: Vec<_> = threads.into_iter().map(begin).collect();
@@ -191,12 +210,14 @@ impl Run {
         self.summary.facts.shards = shards.get();
         let (sender, messages) = sync_channel(MESSAGES_LIMIT);
         let threads = self.start_shards(shards, program, settings, &sender)?;
-        wait_ready(&messages, shards)?;
+        let (ready_ns, warnings) = wait_ready(&messages, shards)?;
         Ok(Prepared {
             run: self,
             shards,
             threads,
             messages,
+            ready_ns,
+            warnings,
         })
     }
 
@@ -231,6 +252,8 @@ impl Run {
         settings: &Settings,
         messages: &SyncSender<Message>,
     ) -> Result<Vec<ShardThread>, RunError> {
+        let ahead = settings.ahead.as_ref();
+        let ahead = ahead.map(|share| share.split_evenly(shards));
         let assign = |index| Assignment {
             index,
             shards,
@@ -242,6 +265,10 @@ impl Run {
                 after_end: settings.grace_after_end,
                 after_stop: settings.grace_after_stop,
                 max_duration: settings.max_duration,
+            },
+            preparation: Preparation {
+                ahead: ahead.as_ref().map(|parts| parts[index as usize].clone()),
+                limit: settings.prepare_limit,
             },
             users_limit: USERS_LIMIT / u64::from(shards.get()),
             messages: messages.clone(),
@@ -331,7 +358,7 @@ impl Run {
                 }
             }
             Message::Overtime => self.overtime = true,
-            Message::Ready | Message::Failed(_) => {}
+            Message::Ready(_) | Message::Failed(_) => {}
         }
         while let Some(snapshot) = aggregate.complete() {
             self.push(snapshot, observer);
@@ -364,18 +391,26 @@ impl Run {
     }
 }
 
-/// Waits for every shard.
-fn wait_ready(messages: &Receiver<Message>, shards: NonZeroU32) -> Result<(), RunError> {
-    let mut ready = 0;
-    while ready < shards.get() {
+/// Waits for every shard; gives when the last was ready, and what they warn of, each once.
+fn wait_ready(
+    messages: &Receiver<Message>,
+    shards: NonZeroU32,
+) -> Result<(u64, Warnings), RunError> {
+    let (mut waiting, mut ready_ns) = (shards.get(), 0);
+    let mut warnings = BTreeSet::new();
+    while waiting > 0 {
         match messages.recv() {
-            Ok(Message::Ready) => ready += 1,
+            Ok(Message::Ready(ready)) => {
+                waiting -= 1;
+                ready_ns = ready_ns.max(ready.at_ns);
+                warnings.extend(ready.warnings);
+            }
             Ok(Message::Failed(why)) => return Err(RunError::Program(why)),
             Ok(_) => {}
             Err(_) => return Err(RunError::Program("a shard ended early".into())),
         }
     }
-    Ok(())
+    Ok((ready_ns, warnings.into_iter().collect()))
 }
 
 /// A shard's thread, waiting for the start.

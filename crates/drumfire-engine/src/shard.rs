@@ -3,12 +3,15 @@
 use crate::control::{Control, Stop, StopReason};
 use crate::drain::Running;
 use crate::health::probe_lag;
-use crate::program::{Iteration, IterationEnd, Program, Seed, Shard, ShardProgram, VirtualUser};
+use crate::program::{
+    Iteration, IterationEnd, Program, ProgramError, Seed, Shard, ShardProgram, VirtualUser,
+    Warnings,
+};
 use crate::snapshots::Snapshots;
 use crate::tenure::{Tenure, Terms};
 use crate::{pacer, users};
 use drumfire_metrics::{DropReason, Recorder, Snapshot};
-use drumfire_plan::{Load, Plan};
+use drumfire_plan::{Load, Plan, Share};
 use drumfire_reactor::{now, sleep_until, sleep_until_precise, spawn, yield_now};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -20,9 +23,9 @@ use tokio::sync::{oneshot, watch};
 
 /// What a shard tells the aggregator.
 pub(crate) enum Message {
-    /// The program is open; the load may begin.
-    Ready,
-    /// The program cannot be opened.
+    /// The program is open and prepared; the load may begin.
+    Ready(Ready),
+    /// The program cannot be opened, or not prepared.
     Failed(String),
     /// The shard is awake at the run's start, so many nanoseconds after it.
     Begun(u64),
@@ -38,6 +41,13 @@ pub(crate) enum Message {
     Ended(usize),
 }
 
+/// What becomes known of a shard when it is ready.
+pub(crate) struct Ready {
+    /// When it was, on the shard's clock.
+    pub(crate) at_ns: u64,
+    pub(crate) warnings: Warnings,
+}
+
 /// What a shard is given.
 pub(crate) struct Assignment {
     pub(crate) index: u32,
@@ -47,6 +57,7 @@ pub(crate) struct Assignment {
     pub(crate) program: Arc<dyn Program>,
     pub(crate) control: Control,
     pub(crate) graces: Graces,
+    pub(crate) preparation: Preparation,
     pub(crate) users_limit: u64,
     pub(crate) messages: SyncSender<Message>,
     /// Whether time is simulated: then no interval may be merged away to keep up.
@@ -62,6 +73,14 @@ pub(crate) struct Graces {
     pub(crate) after_stop: Duration,
     /// The whole run.
     pub(crate) max_duration: Option<Duration>,
+}
+
+/// How a shard's program gets ready before the start.
+#[derive(Debug, Clone)]
+pub(crate) struct Preparation {
+    /// The shard's part of what all make ready together.
+    pub(crate) ahead: Option<Share>,
+    pub(crate) limit: Duration,
 }
 
 /// A shard whose load is running.
@@ -83,7 +102,7 @@ pub(crate) struct ShardRun {
 }
 
 /// Runs a shard on the current reactor until its load is over.
-pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<u64>) {
+pub(crate) async fn shard_main(assignment: Assignment, mut start: oneshot::Receiver<u64>) {
     let messages = assignment.messages.clone();
     let log = messages.clone();
     let log = move |line| log.try_send(Message::Log(line)).is_ok();
@@ -91,10 +110,25 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
     let recorder = shard.recorder.clone();
     let program = match assignment.program.open(shard) {
         Ok(program) => program,
-        Err(error) => return tell(&messages, Message::Failed(error.0)),
+        // Nobody listens any more where another shard has failed before.
+        Err(error) => return drop(messages.send(Message::Failed(error.0))),
     };
-    tell(&messages, Message::Ready);
-    // The sender is dropped when another shard could not be opened.
+    let prepared = tokio::select! {
+        prepared = get_ready(&assignment, &*program) => prepared,
+        // Dropped: another shard could not be opened or prepared, and nobody listens any more.
+        _ = &mut start => return,
+    };
+    let ready = match prepared {
+        Ok(warnings) => Message::Ready(Ready {
+            at_ns: now(),
+            warnings,
+        }),
+        Err(error) => Message::Failed(error.0),
+    };
+    // Another shard may have failed at this very moment.
+    if messages.send(ready).is_err() {
+        return;
+    }
     let Ok(start_ns) = start.await else { return };
     let run = Rc::new(ShardRun {
         start_ns,
@@ -133,6 +167,25 @@ pub(crate) async fn shard_main(assignment: Assignment, start: oneshot::Receiver<
     run.count_interrupted();
     snapshots.hand_over(now(), true);
     tell(&messages, Message::Ended(assignment.index as usize));
+}
+
+/// Prepares the program, as long as it may take. A run that is stopped before its start needs nothing more.
+async fn get_ready(
+    assignment: &Assignment,
+    program: &dyn ShardProgram,
+) -> Result<Warnings, ProgramError> {
+    let Preparation { ahead, limit } = assignment.preparation.clone();
+    let mut stop = assignment.control.watch();
+    let limit_ns = now().saturating_add(limit.as_nanos() as u64);
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop != Stop::No) => Ok(Warnings::default()),
+        prepared = program.prepare(ahead) => prepared,
+        () = sleep_until(limit_ns) => {
+            let limit_s = limit.as_secs_f64();
+            Err(ProgramError(format!("it was not ready after {limit_s} s")))
+        }
+    }
 }
 
 /// Hands the run's stop on to the shard, whose own it is from then on.

@@ -91,6 +91,8 @@ fn run_watched(
         grace_after_end: None,
         grace_after_stop: Duration::from_secs(30),
         max_duration: None,
+        ahead: None,
+        prepare_limit: Duration::from_secs(60),
     };
     let program: Arc<dyn Program> = Arc::new(noting.clone());
     let control = Control::default();

@@ -109,6 +109,8 @@ impl Case {
             grace_after_end: self.grace_after_end,
             grace_after_stop: self.grace_after_stop,
             max_duration: self.max_duration,
+            ahead: None,
+            prepare_limit: Duration::from_secs(60),
         };
         let mut events = Vec::new();
         let mut observer = |event: &Event, _: &Summary| {

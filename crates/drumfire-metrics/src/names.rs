@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 /// | `drumfire.interrupted` | counter | iterations cut off by the end of the run |
 /// | `drumfire.dropped.<reason>` | counter | planned iterations not started: `user_cap`, `generator`, `stopped`, `agent_lost` |
 /// | `drumfire.connections`, `drumfire.sent_bytes` | counter | connections opened, request bytes sent |
+/// | `drumfire.preconnected` | counter | connections opened before the start |
 ///
 /// A script's own counters, rates and histograms stand beside these under their own
 /// names. `<by endpoint>` is [`NameOptions::by_endpoint`]. Names whose
@@ -89,7 +90,7 @@ impl NamedMetrics {
         if options.own {
             metrics.name_own(&total, snapshot);
         }
-        metrics.name_custom(snapshot);
+        metrics.name_custom(snapshot, options.own);
         metrics
     }
 
@@ -208,8 +209,9 @@ impl NamedMetrics {
         self.count("drumfire.sent_bytes", total.sent_bytes);
     }
 
-    fn name_custom(&mut self, snapshot: &Snapshot) {
-        for (name, n) in &snapshot.counters {
+    fn name_custom(&mut self, snapshot: &Snapshot, own: bool) {
+        let listed = |name: &str| own || !name.starts_with(OWN);
+        for (name, n) in snapshot.counters.iter().filter(|(name, _)| listed(name)) {
             *self.counters.entry(name.clone()).or_insert(0) += n;
         }
         for (name, n) in &snapshot.rates {
@@ -240,6 +242,8 @@ impl NamedMetrics {
 }
 
 const MS_PER_US: f64 = 0.001;
+/// How the names begin that Artillery does not have.
+const OWN: &str = "drumfire.";
 
 /// `p95` to 0.95, `p999` to 0.999, `p100` to 1.
 fn quantile_of(statistic: &str) -> Option<f64> {

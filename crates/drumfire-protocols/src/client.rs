@@ -1,12 +1,13 @@
 //! The client of one shard: an exchange takes a connection, opens one or waits
 //! for one, sends, receives, and tells how long each part took.
 
-use crate::connections::{Grant, Lease, Permit, Table};
+use crate::connections::{Grant, Lease, Opened, Permit, Table};
 use crate::deadline::Deadline;
 use crate::decode::decode;
 use crate::exchange::{Body, Exchange, Response, Timeouts, Wants};
 use crate::http1::{Asked, Http1Connection, Times};
 use crate::http2::{Http2Connection, Received, Translator};
+use crate::preconnect::Spares;
 use crate::resolver::NameCache;
 use crate::tls::handshake;
 use crate::transport::Transport;
@@ -63,6 +64,8 @@ pub enum Http2 {
 pub struct ClientCounts {
     /// Connections opened.
     pub opened: u64,
+    /// Of these, the ones opened before anybody needed them.
+    pub preconnected: u64,
     /// Idle connections that the target had closed when they were wanted again.
     pub closed_while_idle: u64,
     /// Answers with bytes after their end.
@@ -74,22 +77,24 @@ pub struct ClientCounts {
 /// The client of one shard. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Client {
-    inner: Rc<Inner>,
+    pub(crate) inner: Rc<Inner>,
 }
 
-struct Inner {
-    config: ClientConfig,
+pub(crate) struct Inner {
+    pub(crate) config: ClientConfig,
     names: NameCache,
     heads: RefCell<HeadReader>,
     translator: RefCell<Translator>,
-    pool: Option<Rc<Table>>,
+    pub(crate) pool: Option<Rc<Table>>,
+    pub(crate) spares: Spares,
     tls: OnceCell<Result<Arc<rustls::ClientConfig>, Failure>>,
     next_local: Cell<usize>,
     counts: Cell<ClientCounts>,
 }
 
 /// The parts of an exchange that are known before its answer.
-struct Trace {
+#[derive(Default)]
+pub(crate) struct Trace {
     intended_ns: u64,
     start_ns: u64,
     /// When the request can be written: later than the start where a connection was not at hand.
@@ -102,6 +107,19 @@ struct Trace {
 enum Ready<'a> {
     Http1(Lease<'a>),
     Http2(Rc<Http2Connection>),
+}
+
+impl<'a> Permit<'a> {
+    /// Goes on with a connection that was opened for it.
+    fn into_ready(self, opened: Opened) -> Ready<'a> {
+        match opened {
+            Opened::Http1(connection) => Ready::Http1(self.with(connection)),
+            Opened::Http2(connection) => {
+                self.share(&connection);
+                Ready::Http2(connection)
+            }
+        }
+    }
 }
 
 impl Client {
@@ -118,6 +136,7 @@ impl Client {
                 config,
                 names,
                 pool,
+                spares: Spares::default(),
                 tls: OnceCell::new(),
                 next_local: Cell::new(0),
                 counts: Cell::default(),
@@ -314,22 +333,20 @@ impl Inner {
                 return Ok(Ready::Http2(connection));
             }
         };
+        if let Some(spare) = self.spare(origin).await {
+            trace.ready_ns = now();
+            return Ok(permit.into_ready(spare));
+        }
         let connect_ns = now().saturating_add(asked.timeouts.connect_ns);
         let dialed = deadline
             .within(connect_ns.min(total_ns), self.dial(origin, trace))
             .await;
         let opened = dialed.ok_or(Failure::TimedOut)??;
         trace.ready_ns = now();
-        Ok(match opened {
-            Opened::Http1(connection) => Ready::Http1(permit.with(connection)),
-            Opened::Http2(connection) => {
-                permit.share(&connection);
-                Ready::Http2(connection)
-            }
-        })
+        Ok(permit.into_ready(opened))
     }
 
-    async fn dial(&self, origin: &Origin, trace: &mut Trace) -> Result<Opened, Failure> {
+    pub(crate) async fn dial(&self, origin: &Origin, trace: &mut Trace) -> Result<Opened, Failure> {
         let began_ns = now();
         let addresses = Box::pin(self.addresses(origin)).await;
         let found_ns = now();
@@ -359,7 +376,7 @@ impl Inner {
     }
 
     /// The addresses of an origin that may be connected to. A name that no address could allow is not looked up.
-    async fn addresses(&self, origin: &Origin) -> Result<Vec<IpAddr>, Failure> {
+    pub(crate) async fn addresses(&self, origin: &Origin) -> Result<Vec<IpAddr>, Failure> {
         let Some(allowed) = &self.config.allowed_targets else {
             return self.names.addresses(origin).await;
         };
@@ -453,17 +470,11 @@ impl Inner {
         }
     }
 
-    fn count(&self, change: impl FnOnce(&mut ClientCounts)) {
+    pub(crate) fn count(&self, change: impl FnOnce(&mut ClientCounts)) {
         let mut counts = self.counts.get();
         change(&mut counts);
         self.counts.set(counts);
     }
-}
-
-/// A connection that was just opened.
-enum Opened {
-    Http1(Box<Http1Connection>),
-    Http2(Rc<Http2Connection>),
 }
 
 fn outcome(status: Option<u16>, failure: Option<Failure>) -> Outcome {

@@ -92,6 +92,12 @@ pub(crate) enum Grant {
     Open,
 }
 
+/// A connection that was just opened.
+pub(crate) enum Opened {
+    Http1(Box<Http1Connection>),
+    Http2(Rc<Http2Connection>),
+}
+
 struct Waiter {
     grant: RefCell<Option<Grant>>,
     waker: RefCell<Option<Waker>>,
@@ -140,6 +146,21 @@ impl Table {
             place.open = place.open.saturating_sub(1);
             place.let_next_open(self.sockets_per_origin);
         });
+    }
+
+    /// Takes a connection that nobody has waited for.
+    pub(crate) fn adopt(&self, origin: &Origin, opened: Opened) {
+        self.with_place(origin, |place| place.open += 1);
+        match opened {
+            Opened::Http1(connection) => self.give_back(origin, connection),
+            Opened::Http2(connection) => self.share(origin, &connection),
+        }
+    }
+
+    /// How many more connections to an origin may be opened.
+    pub(crate) fn room(&self, origin: &Origin) -> usize {
+        let open = self.with_place(origin, |place| place.open);
+        self.sockets_per_origin.saturating_sub(open) as usize
     }
 
     /// Takes a new connection that many may use at once; whoever waits may use it too.

@@ -21,6 +21,7 @@ mod http1;
 mod http2;
 mod limits;
 mod origin;
+mod preconnect;
 mod redirect;
 mod request;
 mod resolver;
@@ -40,6 +41,7 @@ pub use head::{Framing, Head, HeadReader, Notable, parse_head};
 pub use headers::Headers;
 pub use limits::Limits;
 pub use origin::{Origin, OriginError, Scheme};
+pub use preconnect::PreconnectError;
 pub use redirect::{
     DEFAULT_MAX_REDIRECTS, HEADERS_OF_ONE_HOST, HEADERS_OF_THE_BODY, Hop, next_hop,
 };

@@ -706,3 +706,118 @@ fn names_and_source_addresses_are_used() {
         "127.0.0.7"
     );
 }
+
+#[test]
+fn connections_opened_ahead_are_used_once_each_and_closed_ones_passed_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound listener");
+    run(async {
+        let first = User::new(address, ClientConfig::default());
+        let another = || User {
+            connections: first.client.connections(),
+            client: first.client.clone(),
+            origin: first.origin.clone(),
+            wants: first.wants,
+            timeouts: first.timeouts,
+        };
+        assert_eq!(first.client.preconnect(&first.origin, 3).await, Ok(3));
+        assert_eq!(first.connections.open(), 0);
+        let accept = || listener.accept().expect("a client").0;
+        let (kept, closed) = ([accept(), accept()], accept());
+        drop(closed);
+        drumfire_reactor::yield_now().await;
+        let serve = |stream| std::thread::spawn(move || answering(vec![OK, OK])(stream));
+        let mut served: Vec<_> = kept.into_iter().map(serve).collect();
+        served.push(std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("a client");
+            answering(vec![OK, OK])(stream);
+        }));
+        let mut closed = 0;
+        let (second, third) = (another(), another());
+        for (user, connects) in [(first, false), (second, false), (third, true)] {
+            for connects in [connects, false] {
+                let sample = user.get().await.sample;
+                assert_eq!(sample.outcome, Outcome::Status(200));
+                assert_eq!(sample.connected, connects);
+                assert_eq!(sample.phases.connect_ns > 0, connects);
+            }
+            let counts = user.client.counts();
+            assert_eq!(
+                (counts.opened, counts.preconnected),
+                (3 + u64::from(connects), 3)
+            );
+            closed = counts.closed_while_idle;
+        }
+        assert_eq!(closed, 1);
+        served
+            .into_iter()
+            .for_each(|thread| thread.join().expect("the server is done"));
+    });
+}
+
+#[test]
+fn connections_opened_ahead_are_the_first_of_a_pool() {
+    let (address, server) = serve(vec![answering(vec![OK; 3])]);
+    run(async {
+        let config = ClientConfig {
+            pool_sockets: Some(1),
+            ..ClientConfig::default()
+        };
+        let user = User::new(address, config);
+        let client = &user.client;
+        // No more than the pool takes.
+        assert_eq!(client.preconnect(&user.origin, 5).await, Ok(1));
+        assert_eq!(client.preconnect(&user.origin, 5).await, Ok(0));
+        assert_eq!(user.connections.open(), 1);
+        for _ in 0..3 {
+            assert!(!user.get().await.sample.connected);
+        }
+        assert_eq!(client.counts().opened, 1);
+    });
+    server.join().expect("the server is done");
+}
+
+#[test]
+fn a_target_that_cannot_be_reached_ahead_is_told_with_its_addresses() {
+    let (address, server) = serve(Vec::new());
+    server.join().expect("it serves nobody");
+    let config = ClientConfig {
+        allowed_targets: Some(AllowedTargets::new([AllowedTarget {
+            host: AllowedHost::Named("localhost".to_owned()),
+            port: Some(address.port()),
+        }])),
+        ..ClientConfig::default()
+    };
+    let port = address.port();
+    let reach =
+        "is the target up, can this machine reach it, and does it take so many connections?";
+    let allowed = "allow-targets says where this machine may connect to";
+    for (host, resolved, failed, hint) in [
+        (
+            "localhost",
+            Ok(()),
+            " (127.0.0.1, ::1) before the start: ECONNREFUSED",
+            reach,
+        ),
+        (
+            "127.0.0.1",
+            Err(Failure::TargetNotAllowed),
+            " before the start: target_not_allowed",
+            allowed,
+        ),
+    ] {
+        run(async {
+            let client = Client::new(config.clone());
+            let origin = Origin::parse(&format!("http://{host}:{port}")).expect("a URL");
+            assert_eq!(client.resolve(&origin).await, resolved);
+            let error = client
+                .preconnect(&origin, 2)
+                .await
+                .expect_err("nobody listens");
+            assert_eq!(
+                error.to_string(),
+                format!("open 2 connections to {origin}{failed} after 0 of them\nhint: {hint}")
+            );
+        });
+    }
+}

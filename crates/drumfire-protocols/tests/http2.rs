@@ -297,3 +297,37 @@ fn a_server_of_http_1_has_a_code() {
     server.join().expect("the server is done");
     assert_eq!(outcome, Outcome::Error("ERR_HTTP2_SESSION_ERROR".into()));
 }
+
+#[test]
+fn connections_opened_ahead_are_greeted_and_used() {
+    for (pool_sockets, connects) in [(None, [false, false, true]), (Some(2), [false; 3])] {
+        let server = Server::start();
+        run(async {
+            let config = ClientConfig {
+                pool_sockets,
+                ..ClientConfig::default()
+            };
+            let first = User::new(&server, config);
+            assert_eq!(first.client.preconnect(&first.origin, 2).await, Ok(2));
+            let mut users = Vec::new();
+            for connects in connects {
+                let user = User {
+                    client: first.client.clone(),
+                    connections: first.client.connections(),
+                    origin: first.origin.clone(),
+                };
+                for connects in [connects, false] {
+                    let sample = user.send("/echo", b"body").await.sample;
+                    assert_eq!(
+                        (sample.outcome, sample.connected),
+                        (Outcome::Status(200), connects)
+                    );
+                }
+                users.push(user);
+            }
+            assert_eq!(first.client.counts().preconnected, 2);
+        });
+        let opened = 2 + connects.iter().filter(|connects| **connects).count();
+        assert_eq!(server.connections(), opened);
+    }
+}

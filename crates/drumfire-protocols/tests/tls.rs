@@ -342,3 +342,27 @@ fn options_that_cannot_be_used_are_refused_at_once() {
     };
     assert!(matches!(refusal(&no_name), Some(TlsError::ServerName(_))));
 }
+
+#[test]
+fn a_connection_opened_ahead_has_its_handshake_behind_it() {
+    let issuer = issuer("trusted");
+    let identity = issued(&issuer, "localhost", |_| {});
+    let (address, server) = serve(server_config(&identity, None), 1);
+    let tls = Tls::new(&trusting(&issuer)).expect("options");
+    let exchange = Reactor::new().expect("a reactor").block_on(async {
+        let client = Client::new(ClientConfig {
+            tls,
+            ..ClientConfig::default()
+        });
+        let origin = Origin::parse(&format!("https://localhost:{}", address.port()));
+        let origin = origin.expect("a URL");
+        assert_eq!(client.preconnect(&origin, 1).await, Ok(1));
+        get(&client, &origin).await
+    });
+    assert_eq!(code(&exchange), "200");
+    let (sample, phases) = (&exchange.sample, exchange.sample.phases);
+    assert!(!sample.connected);
+    assert_eq!((phases.dns_ns, phases.connect_ns, phases.tls_ns), (0, 0, 0));
+    let seen = server.join().expect("the server is done");
+    assert!(matches!(&seen[..], [Some(_)]));
+}

@@ -54,6 +54,8 @@ pub struct TestSettings {
     pub targets: TargetNames,
     /// What runs first and is kept out of the results.
     pub warm_up: Option<WarmUp>,
+    /// How many connections are opened before the start.
+    pub preconnect: u32,
     /// How long running iterations may go on.
     pub graceful_stop: Option<Duration>,
     /// What is written at the end.
@@ -171,6 +173,7 @@ impl TestSettings {
             run_id: values.text("run-id"),
             targets: TargetNames::from_values(values),
             warm_up: warm_up(values)?,
+            preconnect: values.count("preconnect").unwrap_or_default(),
             graceful_stop: values.duration("graceful-stop"),
             reports: reports(values)?,
             quiet: values.switch("quiet"),

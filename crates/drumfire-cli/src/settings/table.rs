@@ -171,7 +171,7 @@ const SECRET: Kind = Kind::Secret { least_bytes: 1 };
 const NAMES: Kind = Kind::List(Item::Text);
 
 /// All settings, in the order of help and reference.
-pub const TABLE: [Setting; 54] = [
+pub const TABLE: [Setting; 55] = [
     Setting {
         name: "settings",
         value_name: "FILE",
@@ -263,6 +263,19 @@ pub const TABLE: [Setting; 54] = [
         roles: COORDINATOR,
         section: Section::Run,
         meaning: "How much of the load the warm-up is, in percent",
+    },
+    Setting {
+        name: "preconnect",
+        value_name: "N",
+        kind: Kind::Count {
+            least: 0,
+            most: 1_000_000,
+        },
+        fallback: Fallback::Text("0"),
+        roles: RUNNER,
+        section: Section::Run,
+        meaning: "Open this many connections to the target before the run starts, over all agents, for the first users \
+                  that need one",
     },
     Setting {
         name: "paused",

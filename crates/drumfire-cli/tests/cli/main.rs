@@ -17,6 +17,7 @@ mod loadstrike;
 mod merging;
 mod namespaces;
 mod pods;
+mod preconnect;
 mod quick;
 mod reports;
 mod signals;

@@ -25,6 +25,7 @@ impl CoordinatorMachine {
         let enough = willing >= asked;
         if enough || (now_ns >= self.until_ns && willing >= self.quorum()) {
             self.needed = willing.min(asked);
+            self.ahead = shares(self.willing(now_ns));
             self.until_ns = now_ns.saturating_add(self.settings.timing.prepare_ns);
             self.enter(Phase::Preparing, outputs);
         } else if now_ns >= self.until_ns {
@@ -130,9 +131,17 @@ impl CoordinatorMachine {
 
     /// The agents that can start, with their weights.
     fn ready(&self, now_ns: u64) -> Vec<(Member, u32)> {
-        let present = self.present(now_ns);
+        self.weighted(now_ns, |entry| entry.is_willing() && entry.is_armed())
+    }
+
+    /// The agents that would start, with their weights.
+    fn willing(&self, now_ns: u64) -> Vec<(Member, u32)> {
+        self.weighted(now_ns, Entry::is_willing)
+    }
+
+    fn weighted(&self, now_ns: u64, which: impl Fn(&Entry) -> bool) -> Vec<(Member, u32)> {
+        let present = self.present(now_ns).filter(|(_, entry)| which(entry));
         present
-            .filter(|(_, entry)| entry.is_willing() && entry.is_armed())
             .filter_map(|(member, entry)| Some((member.clone(), entry.capacity()?)))
             .collect()
     }

@@ -132,8 +132,14 @@ impl CoordinatorMachine {
         })
     }
 
+    fn prepare_order(&self, member: &Member) -> Order {
+        Order::Prepare {
+            bundle: self.settings.bundle,
+            share: self.ahead.get(member).cloned(),
+        }
+    }
+
     fn order(&self, member: &Member) -> Order {
-        let bundle = self.settings.bundle;
         let takes_part = self.epochs.ever_included(member);
         match (&self.phase, self.start_ns) {
             (Phase::Gathering, _) => Order::Wait,
@@ -144,14 +150,13 @@ impl CoordinatorMachine {
                     None => Order::Run { start_ns },
                 }
             }
-            (Phase::Preparing | Phase::Armed | Phase::Running, _) => Order::Prepare { bundle },
+            (Phase::Preparing | Phase::Armed | Phase::Running, _) => self.prepare_order(member),
             (Phase::Draining, _) => Order::Wait,
             (Phase::Finished | Phase::Stopped(_) | Phase::Failed(_), _) => Order::Finish,
         }
     }
 
     fn warm_up_order(&self, member: &Member) -> Order {
-        let bundle = self.settings.bundle;
         let round = self.warm_up.as_ref().zip(self.settings.warm_up);
         let share = round.and_then(|(round, _)| round.shares.get(member));
         let warmed_up = self.roster.get(member).is_some_and(Entry::is_warmed_up);
@@ -162,7 +167,7 @@ impl CoordinatorMachine {
                 permille: warm_up.permille,
                 share: share.clone(),
             },
-            _ => Order::Prepare { bundle },
+            _ => self.prepare_order(member),
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum AgentNews {
     Phase(AgentPhase),
     /// A line of the script.
     Log(String),
+    /// What a person should know before the start.
+    Warning(String),
 }
 
 /// Takes part in one run, until it is over or the agent has left it. `leave` counts: 1 hands the share back and flushes,
@@ -118,6 +120,10 @@ impl Agent<'_> {
             News::Begun(late_ns) => Some(AgentInput::Begun { late_ns }),
             News::Interval(snapshot) => self.report(*snapshot),
             News::Extended(until_ns) => Some(AgentInput::Extended { until_ns }),
+            News::Warning(line) => {
+                (self.watcher)(AgentNews::Warning(line));
+                None
+            }
             News::Log(line) => self.log(line),
             News::Ended => {
                 self.load.join();
@@ -173,9 +179,9 @@ impl Agent<'_> {
                 // Nobody hears it when the run is over already.
                 tokio::spawn(async move { drop(news.send(News::Fetched(fetched.await))) });
             }
-            AgentOutput::Prepare => {
+            AgentOutput::Prepare { share } => {
                 let bundle = std::mem::take(&mut self.bundle);
-                self.load.prepare(&self.loader, bundle);
+                self.load.prepare(&self.loader, bundle, share);
             }
             AgentOutput::WarmUp {
                 start_ns,

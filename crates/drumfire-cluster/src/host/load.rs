@@ -48,6 +48,8 @@ pub(crate) enum News {
     Interval(Box<Snapshot>),
     /// Up to where the agent's lease is extended; none when it is not known to be.
     Extended(Option<u64>),
+    /// What a person should know before the start.
+    Warning(String),
     /// A line of the script.
     Log(String),
     /// Every iteration has ended, and all intervals are out.
@@ -88,14 +90,25 @@ impl Load {
         }
     }
 
-    /// Compiles the bundle and opens the shards; [`News::Prepared`] follows.
-    pub(crate) fn prepare(&mut self, loader: &Arc<dyn Loader>, bundle: Vec<u8>) {
+    /// Compiles the bundle, opens the shards and makes a share of what all agents need ready; [`News::Prepared`] follows.
+    pub(crate) fn prepare(
+        &mut self,
+        loader: &Arc<dyn Loader>,
+        bundle: Vec<u8>,
+        ahead: Option<Share>,
+    ) {
         let (loader, tenure) = (Arc::clone(loader), self.tenure.clone());
         let (control, news) = (self.control.clone(), self.news.clone());
         self.spawn("prepare", move || {
             let ready = loader.load(&bundle).and_then(|loaded| {
-                let prepared = open(&loaded, &loaded.plan, &tenure, &control);
-                let prepared = prepared.map_err(|error| error.to_string())?;
+                let prepared = open(&loaded, &loaded.plan, &tenure, &control, ahead);
+                let mut prepared = prepared.map_err(|error| match error {
+                    RunError::Program(reason) => reason,
+                    RunError::Shard { .. } => error.to_string(),
+                })?;
+                for warning in prepared.take_warnings() {
+                    news.send(News::Warning(warning)).ok();
+                }
                 Ok(Box::new(Ready { loaded, prepared }))
             });
             // Nobody hears it when the run is over already.
@@ -130,7 +143,8 @@ impl Load {
         self.warm_up = Some(control.clone());
         let news = self.news.clone();
         self.spawn("warm-up", move || {
-            match open(&loaded, &plan, &tenure, &control) {
+            // What was made ready is the run's own.
+            match open(&loaded, &plan, &tenure, &control, None) {
                 Ok(prepared) => {
                     prepared.start(start_ns, &mut |_: &Event, _: &Summary| None);
                 }
@@ -267,8 +281,13 @@ fn open(
     plan: &Arc<Plan>,
     tenure: &Tenure,
     control: &Control,
+    ahead: Option<Share>,
 ) -> Result<Prepared, RunError> {
-    prepare(plan, tenure, &loaded.program, &loaded.settings, control)
+    let settings = Settings {
+        ahead,
+        ..loaded.settings.clone()
+    };
+    prepare(plan, tenure, &loaded.program, &settings, control)
 }
 
 /// Hands the engine's news on.

@@ -32,6 +32,8 @@ enum WireOrder {
     Wait,
     Prepare {
         bundle: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        share: Option<WireShare>,
     },
     WarmUp {
         start_ns: u64,
@@ -154,8 +156,9 @@ impl From<&Order> for WireOrder {
     fn from(order: &Order) -> Self {
         match order {
             Order::Wait => Self::Wait,
-            Order::Prepare { bundle } => Self::Prepare {
+            Order::Prepare { bundle, share } => Self::Prepare {
                 bundle: bundle.to_string(),
+                share: share.as_ref().map(WireShare::from),
             },
             Order::WarmUp {
                 start_ns,
@@ -183,8 +186,9 @@ impl TryFrom<WireOrder> for Order {
     fn try_from(order: WireOrder) -> Result<Self, WireError> {
         Ok(match order {
             WireOrder::Wait => Self::Wait,
-            WireOrder::Prepare { bundle } => Self::Prepare {
+            WireOrder::Prepare { bundle, share } => Self::Prepare {
                 bundle: read_digest("directive", "bundle", &bundle)?,
+                share: share.map(ShareOf::try_from).transpose()?,
             },
             WireOrder::WarmUp {
                 start_ns,
@@ -332,6 +336,11 @@ mod tests {
             Order::Wait,
             Order::Prepare {
                 bundle: Digest([0xa7; 32]),
+                share: None,
+            },
+            Order::Prepare {
+                bundle: Digest([0xa7; 32]),
+                share: Some(share.clone()),
             },
             Order::WarmUp {
                 start_ns: 1,
@@ -354,6 +363,7 @@ mod tests {
     fn values_that_cannot_be_are_named() {
         let written = write_directive(&directive(Order::Prepare {
             bundle: Digest([0xa7; 32]),
+            share: None,
         }));
         let text = String::from_utf8(written).expect("JSON is text");
         for (old, new, message) in [

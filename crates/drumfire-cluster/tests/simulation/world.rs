@@ -412,7 +412,7 @@ impl World {
                 let delay_ns = self.chance.within(10 * MS_NS..400 * MS_NS);
                 self.after(delay_ns, Happening::BundleFetched(index));
             }
-            AgentOutput::Prepare => {
+            AgentOutput::Prepare { .. } => {
                 let delay_ns = self.chance.within(10 * MS_NS..400 * MS_NS);
                 self.after(delay_ns, Happening::Prepared(index));
             }
