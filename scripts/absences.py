@@ -44,6 +44,7 @@ MAY_KNOW = {
         "drumfire-outputs",
         "drumfire-target",
     },
+    "drumfire-bench-agents": {"drumfire-plan", "drumfire-metrics", "drumfire-reactor", "drumfire-cluster"},
 }
 
 # What tests alone may know beside that: something to aim at.
@@ -74,9 +75,9 @@ ABSENT_EVERYWHERE = {
 ONLY_IN = {
     "async-nats": {"drumfire-cluster"},
     "anyhow": {"drumfire-cli"},
-    "clap": {"drumfire-cli", "drumfire-target"},
+    "clap": {"drumfire-cli", "drumfire-target", "drumfire-bench-agents"},
     "crossterm": {"drumfire-cli"},
-    "mimalloc": {"drumfire-cli"},
+    "mimalloc": {"drumfire-cli", "drumfire-bench-agents"},
     "ratatui": {"drumfire-cli", "drumfire-report"},
     "serde": {"drumfire-artillery", "drumfire-cluster", "drumfire-report", "drumfire-cli"},
     "granit-parser": {"drumfire-artillery"},
@@ -188,7 +189,8 @@ def unused_dependencies() -> Iterator[str]:
     """What a manifest names and no source of its crate does, and what only the root's manifest names."""
     named = set()
     for crate in packages():
-        text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "crates" / crate).rglob("*.rs"))
+        folder = pathlib.Path(packages()[crate]["manifest_path"]).parent
+        text = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.rs"))
         for name, _ in dependencies(crate):
             named.add(name)
             if not re.search(rf"\b{LIBRARY_NAMES.get(name, name).replace('-', '_')}\b", text):
@@ -216,7 +218,7 @@ def names(lines: str) -> set[str]:
 
 def sources() -> list[pathlib.Path]:
     """Every Rust file of ours."""
-    return sorted(path for folder in ("crates", "fuzz/fuzz_targets") for path in (ROOT / folder).rglob("*.rs"))
+    return sorted(path for folder in ("crates", "bench", "fuzz/fuzz_targets") for path in (ROOT / folder).rglob("*.rs"))
 
 
 def files_without_purpose() -> Iterator[str]:
