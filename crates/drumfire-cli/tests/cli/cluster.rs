@@ -132,6 +132,25 @@ fn agents_take_one_run_after_another_and_do_what_one_machine_would() {
 }
 
 #[test]
+fn a_warm_up_runs_first_and_stays_out_of_the_results() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let target = target();
+    cluster.write_script(&target.url(), 2, 40);
+    let agents = cluster.agents(2);
+    let warm_up = ["--warm-up-duration", "2s", "--warm-up-share", "50%"];
+    let coordinator = cluster.coordinator(&[&["--agents", "2"], &warm_up[..]].concat());
+    coordinator.end().expect_code(0);
+    assert_eq!(cluster.balance(), (80, 80, vec![]));
+    // Half of the rate for as long as the run itself.
+    assert_eq!(target.stats().requests, 80 + 40);
+    for ended in dismiss(agents) {
+        assert!(ended.stderr.contains("warming up"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn what_a_killed_agent_leaves_unsent_is_counted_and_others_take_over() {
     let Some(cluster) = Cluster::start() else {
         return;
