@@ -122,6 +122,15 @@ def tree_rss_bytes(pid):
     return total
 
 
+def idle_s(core):
+    """How long a core has done nothing so far."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            idle, waiting = line.split()[4:6]
+            return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
+    raise ValueError(f"there is no core {core}")
+
+
 def rss_bytes(pid):
     """The resident set of a live process now."""
     pages = int((Path("/proc") / str(pid) / "statm").read_text().split()[1])

@@ -44,6 +44,7 @@ MAY_KNOW = {
         "drumfire-outputs",
         "drumfire-target",
     },
+    # It stands for agents in `make bench-cluster`, and is not shipped.
     "drumfire-bench-agents": {"drumfire-plan", "drumfire-metrics", "drumfire-reactor", "drumfire-cluster"},
 }
 

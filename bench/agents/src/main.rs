@@ -18,9 +18,6 @@ use arguments::Arguments;
 use clap::Parser;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match fleet::run(&Arguments::parse()) {
         Ok(figures) => {

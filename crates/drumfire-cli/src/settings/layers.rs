@@ -32,7 +32,7 @@ pub const OTHER_VARIABLES: [(&str, &str); 8] = [
     ),
     (
         "DRUMFIRE_SEED",
-        "`make test`: the seed of the one history to live again",
+        "`make test`: the seed of the first of them; without a number, of the only one",
     ),
     (
         "DRUMFIRE_NATS_SERVER",
