@@ -197,11 +197,11 @@ fn a_quorum_is_enough_when_the_deadline_is_over() {
 fn who_is_asked_to_prepare_has_a_part_and_who_comes_later_has_none() {
     let mut desk = Desk::new();
     let asked = |outputs: &[Output], of: &str| {
-        let orders = outputs.iter().filter_map(|output| match output {
+        let mut orders = outputs.iter().filter_map(|output| match output {
             Output::Send(directive) if *directive.to.agent == *of => Some(directive.order.clone()),
             _ => None,
         });
-        let order = orders.last().expect("it is told something");
+        let order = orders.next_back().expect("it is told something");
         let Order::Prepare { share, .. } = order else {
             panic!("{order:?}");
         };
